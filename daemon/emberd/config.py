@@ -1,0 +1,269 @@
+"""Settings: a TOML file, then `EMBERD_SECTION__KEY` variables, both checked key by key.
+
+Every key has a default that suits a workstation. `emberd config show` prints them all.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+
+import msgspec
+
+from emberd.errors import InvalidConfigError
+
+__all__ = [
+    "CacheSettings",
+    "DaemonSettings",
+    "EngineSettings",
+    "HttpSettings",
+    "LimitSettings",
+    "LogSettings",
+    "ModelSettings",
+    "NamespaceSettings",
+    "Settings",
+    "TcpSettings",
+    "iter_settings",
+    "load_settings",
+    "settings_from",
+]
+
+MIB = 1 << 20
+
+Positive = Annotated[int, msgspec.Meta(ge=1)]
+Count = Annotated[int, msgspec.Meta(ge=0)]
+Seconds = Annotated[float, msgspec.Meta(ge=0)]
+
+
+class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A section of the settings file."""
+
+
+class DaemonSettings(_Section, frozen=True, kw_only=True):
+    """The process."""
+
+    drain_s: Seconds = 10.0
+    """On SIGTERM, finish open requests for at most this long."""
+    preload: bool = True
+    """Load the default model at start when it is in the store."""
+
+
+class ModelSettings(_Section, frozen=True, kw_only=True):
+    """Which models, and where they may come from."""
+
+    default: str = "all-MiniLM-L6-v2"
+    """Used by requests that name none."""
+    allow_download: bool = True
+    """Let the daemon fetch a model of the catalog that a request names."""
+
+
+class EngineSettings(_Section, frozen=True, kw_only=True):
+    """The device and how work is cut for it."""
+
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """`auto` takes the GPU where ONNX Runtime can really use one, and says so where not."""
+    threads: Count = 0
+    """Caller threads on a CPU; 0 means one a core."""
+    batch_tokens: Count = 0
+    """Token budget of one batch; 0 means 1,024 on a CPU and 32,768 on a GPU."""
+    queue_texts: Positive = 65_536
+    """Texts that may wait; more are refused with OVERLOADED."""
+    background_priority: bool = True
+    """Run the callers at a lower priority than the event loop (Linux), so that hits stay fast."""
+
+
+class NamespaceSettings(_Section, frozen=True, kw_only=True):
+    """A tenant of the cache: its own keys, counts, budgets and clearing."""
+
+    memory_mib: Count = 0
+    """Share of the memory tier; 0 means that only the whole tier's budget bounds it."""
+    disk_mib: Count = 0
+    """Share of the persistent tier; 0 means that only the whole tier's budget bounds it."""
+
+
+class CacheSettings(_Section, frozen=True, kw_only=True):
+    """The tiers of the cache."""
+
+    dtype: Literal["f16", "f32"] = "f16"
+    """How vectors are kept; fresh ones are rounded alike, so a hit and a miss give equal bytes."""
+    memory_mib: Count = 256
+    """Budget of the memory tier; 0 turns it off."""
+    disk_mib: Count = 4_096
+    """Budget of the persistent (LMDB) tier; 0 turns it off."""
+    ttl_s: Seconds = 0.0
+    """Age at which a record is a miss; 0 means never."""
+    sliding_ttl: bool = False
+    """Count the age from the last hit instead of from the writing."""
+    commit_ms: Annotated[int, msgspec.Meta(ge=10, le=5_000)] = 100
+    """Longest time that a fresh vector waits for its group commit."""
+    namespaces: dict[str, NamespaceSettings] = msgspec.field(
+        default_factory=lambda: {"default": NamespaceSettings()}
+    )
+    """The tenants; `default` is always there."""
+
+
+class LimitSettings(_Section, frozen=True, kw_only=True):
+    """What one connection may ask for."""
+
+    frame_mib: Positive = 64
+    """Largest message."""
+    texts: Positive = 16_384
+    """Texts in one request; the Python client splits larger calls by itself."""
+    text_bytes: Positive = MIB
+    """Largest text, in UTF-8 bytes."""
+    requests_in_flight: Positive = 64
+    """Per connection; reading pauses above it."""
+    mib_in_flight: Positive = 32
+    """Per connection; reading pauses above it."""
+    write_mib: Positive = 128
+    """Unread replies after which a slow reader is cut off."""
+    write_s: Seconds = 10.0
+    """Time without reading after which a slow reader with a full buffer is cut off."""
+
+
+class TcpSettings(_Section, frozen=True, kw_only=True):
+    """A TCP listener for MessagePack-RPC, off unless `port` is set; it demands the token."""
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, msgspec.Meta(ge=0, le=65_535)] = 0
+    token: str = ""
+
+
+class HttpSettings(_Section, frozen=True, kw_only=True):
+    """The HTTP gateway (OpenAI-compatible), off unless `port` is set."""
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, msgspec.Meta(ge=0, le=65_535)] = 0
+    token: str = ""
+    """Bearer token; required when `host` is not a loopback address."""
+
+
+class LogSettings(_Section, frozen=True, kw_only=True):
+    """The log file of a daemon in the background."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    max_mib: Positive = 10
+    keep: Count = 3
+
+
+class Settings(_Section, frozen=True, kw_only=True):
+    """Everything that can be set."""
+
+    daemon: DaemonSettings = DaemonSettings()
+    models: ModelSettings = ModelSettings()
+    engine: EngineSettings = EngineSettings()
+    cache: CacheSettings = CacheSettings()
+    limits: LimitSettings = LimitSettings()
+    tcp: TcpSettings = TcpSettings()
+    http: HttpSettings = HttpSettings()
+    log: LogSettings = LogSettings()
+
+
+def load_settings(file: Path, environment: Mapping[str, str] | None = None) -> Settings:
+    """The settings of `file` (absent means defaults) with the environment's laid over them.
+
+    Raises InvalidConfigError; its message names the file, the key and the nearest valid one.
+    """
+    values: dict[str, Any] = {}
+    try:
+        values = tomllib.loads(file.read_text("utf-8"))
+    except FileNotFoundError:
+        pass  # no file: defaults
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as exc:
+        raise InvalidConfigError(f"Cannot read {file}: {exc}. Correct or remove the file.") from exc
+    settings_from(values, str(file))  # the file alone first, so that errors name their source
+    _lay_over(values, os.environ if environment is None else environment)
+    return settings_from(values, "the environment")
+
+
+def settings_from(values: Mapping[str, Any], source: str) -> Settings:
+    """Check plain values against the types; raises InvalidConfigError naming `source`."""
+    _refuse_unknown_keys(values, Settings, (), source)
+    try:
+        return msgspec.convert(values, Settings)
+    except msgspec.ValidationError as exc:
+        raise InvalidConfigError(
+            f"{source}: {_readable(exc)}. `emberd config show` lists every key and its value."
+        ) from exc
+
+
+def iter_settings(settings: Settings) -> list[tuple[str, Any]]:
+    """`(dotted key, value)` for every setting, in the order of the sections."""
+    rows: list[tuple[str, Any]] = []
+
+    def walk(value: Any, prefix: str) -> None:
+        items = value.items() if isinstance(value, dict) else _fields_of(value)
+        for key, child in items:
+            path = f"{prefix}.{key}" if prefix else str(key)
+            if isinstance(child, msgspec.Struct) or (isinstance(child, dict) and child):
+                walk(child, path)
+            else:
+                rows.append((path, child))
+
+    walk(settings, "")
+    return rows
+
+
+def _fields_of(value: msgspec.Struct) -> list[tuple[str, Any]]:
+    return [(name, getattr(value, name)) for name in value.__struct_fields__]
+
+
+def _readable(exc: msgspec.ValidationError) -> str:
+    message, _, path = str(exc).partition(" - at `$")
+    return f"{path.strip('.`')}: {message}" if path else message
+
+
+def _lay_over(values: dict[str, Any], environment: Mapping[str, str]) -> None:
+    for name, text in environment.items():
+        section, separator, key = name.removeprefix("EMBERD_").lower().partition("__")
+        if not name.startswith("EMBERD_") or not separator:
+            continue
+        path = [section, *key.split("__")]
+        _refuse_unknown_path(path, name)
+        target = values
+        for part in path[:-1]:
+            target = target.setdefault(part, {})
+        target[path[-1]] = _value_of(text, name)
+
+
+def _value_of(text: str, name: str) -> Any:
+    """A variable's text as TOML would read it; what is no TOML value is a string."""
+    if "\n" in text:
+        raise InvalidConfigError(f"{name}: a value must be one line.")
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _refuse_unknown_path(path: list[str], name: str) -> None:
+    nested: dict[str, Any] = {path[-1]: None}
+    for part in reversed(path[:-1]):
+        nested = {part: nested}
+    _refuse_unknown_keys(nested, Settings, (), name)
+
+
+def _refuse_unknown_keys(
+    values: Mapping[str, Any], section: type, parents: tuple[str, ...], source: str
+) -> None:
+    hints = get_type_hints(section)
+    for key, value in values.items():
+        if key not in hints:
+            near = difflib.get_close_matches(key, hints, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(hints)}."
+            raise InvalidConfigError(
+                f"{source}: unknown key {'.'.join([*parents, key])!r}; {hint}",
+                details={"field": ".".join([*parents, key])},
+            )
+        kind = hints[key]
+        if isinstance(value, Mapping) and isinstance(kind, type) and issubclass(kind, _Section):
+            _refuse_unknown_keys(value, kind, (*parents, key), source)
+        elif isinstance(value, Mapping) and get_origin(kind) is dict:
+            child = get_args(kind)[1]
+            for name, entry in value.items():
+                if isinstance(entry, Mapping):
+                    _refuse_unknown_keys(entry, child, (*parents, key, name), source)

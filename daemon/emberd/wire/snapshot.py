@@ -1,0 +1,228 @@
+"""The snapshot: the one structure that the dashboard, `emberd stat` and `/metrics` read.
+
+The daemon builds one a second. Totals count since the daemon's start and only grow; rates
+(`*_per_s`) and the latencies cover the last `window_s` seconds; gauges are of the moment.
+Times are milliseconds, sizes bytes, ratios 0 to 1, `time` is Unix seconds. Readers must ignore
+fields that they do not know; `version` changes only when a field changes its meaning.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+__all__ = [
+    "SNAPSHOT_VERSION",
+    "BatchStats",
+    "CacheStats",
+    "ClientStats",
+    "DaemonStats",
+    "EngineStats",
+    "EventRecord",
+    "Latency",
+    "MethodStats",
+    "ModelStats",
+    "NamespaceStats",
+    "RequestStats",
+    "Snapshot",
+    "TextStats",
+    "TierStats",
+    "WriteBehindStats",
+]
+
+SNAPSHOT_VERSION = 1
+
+
+class _Part(msgspec.Struct, frozen=True, kw_only=True):
+    """A part of the snapshot; unknown fields are ignored, so that newer daemons can be read."""
+
+
+class Latency(_Part, frozen=True, kw_only=True):
+    """Percentiles over the window; all 0 when nothing was counted."""
+
+    count: int = 0
+    p50_ms: float = 0.0
+    p90_ms: float = 0.0
+    p99_ms: float = 0.0
+    max_ms: float = 0.0
+
+
+class DaemonStats(_Part, frozen=True, kw_only=True):
+    version: str
+    pid: int
+    state: Literal["serving", "draining"] = "serving"
+    health: Literal["ok", "degraded"] = "ok"
+    problems: list[str] = []
+    """What makes it degraded, each with what to do; empty when all is well."""
+    uptime_s: float = 0.0
+    socket: str = ""
+    rss_bytes: int = 0
+    cpu_ratio: float = 0.0
+    """Of one core: 1.5 is a core and a half."""
+    loop_lag_ms: float = 0.0
+    """Longest time that the event loop was busy at a stretch in the window."""
+
+
+class MethodStats(_Part, frozen=True, kw_only=True):
+    requests: int = 0
+    failed: int = 0
+    latency: Latency = Latency()
+
+
+class RequestStats(_Part, frozen=True, kw_only=True):
+    total: int = 0
+    failed: int = 0
+    in_flight: int = 0
+    per_s: float = 0.0
+    latency: Latency = Latency()
+    """Of `embed` requests, from the last byte in to the reply handed to the socket."""
+    methods: dict[str, MethodStats] = {}
+
+
+class TextStats(_Part, frozen=True, kw_only=True):
+    received: int = 0
+    deduplicated: int = 0
+    """Equal to another text of the same request or being computed for another request."""
+    hits: int = 0
+    computed: int = 0
+    failed: int = 0
+    truncated: int = 0
+    per_s: float = 0.0
+    hits_per_s: float = 0.0
+    computed_per_s: float = 0.0
+    hit_ratio: float = 0.0
+    """Over the window: hits / (hits + deduplicated + computed + failed)."""
+    saved_s: float = 0.0
+    """Device time that the cache has saved since the start: hits x the mean cost of a text."""
+
+
+class TierStats(_Part, frozen=True, kw_only=True):
+    name: str
+    kind: str
+    state: Literal["ok", "read_only", "tripped", "off"] = "ok"
+    message: str = ""
+    hits: int = 0
+    misses: int = 0
+    entries: int = 0
+    size_bytes: int = 0
+    budget_bytes: int = 0
+    evictions: int = 0
+    expired: int = 0
+    corrupt: int = 0
+    errors: int = 0
+    lookup: Latency = Latency()
+
+
+class WriteBehindStats(_Part, frozen=True, kw_only=True):
+    queued: int = 0
+    written: int = 0
+    dropped: int = 0
+
+
+class NamespaceStats(_Part, frozen=True, kw_only=True):
+    name: str
+    hits: int = 0
+    misses: int = 0
+    entries: int = 0
+    """In the persistent tier."""
+    size_bytes: int = 0
+
+
+class CacheStats(_Part, frozen=True, kw_only=True):
+    tiers: list[TierStats] = []
+    """In the order they are asked."""
+    write_behind: WriteBehindStats = WriteBehindStats()
+    namespaces: list[NamespaceStats] = []
+
+
+class BatchStats(_Part, frozen=True, kw_only=True):
+    total: int = 0
+    texts: int = 0
+    tokens: int = 0
+    padded_tokens: int = 0
+    failed: int = 0
+    per_s: float = 0.0
+    tokens_per_s: float = 0.0
+    fill_ratio: float = 0.0
+    """Tokens of the window's batches over their budgets."""
+    padding_ratio: float = 0.0
+    """Share of padding among the window's computed tokens."""
+    latency: Latency = Latency()
+    """Of one batch on the device."""
+
+
+class EngineStats(_Part, frozen=True, kw_only=True):
+    device: str = "none"
+    """For example "CPU (2 cores)" or the GPU's name."""
+    provider: str = ""
+    """ONNX Runtime's execution provider in use."""
+    provider_note: str = ""
+    """Why a better provider is not in use; empty when the best one is."""
+    callers: int = 0
+    callers_busy: int = 0
+    busy_ratio: float = 0.0
+    """Share of the callers' time spent computing in the window."""
+    queue_texts: int = 0
+    queue_tokens: int = 0
+    queue_limit: int = 0
+    oldest_ms: float = 0.0
+    batch_tokens: int = 0
+    restarts: int = 0
+    batches: BatchStats = BatchStats()
+    stages: dict[str, float] = {}
+    """Seconds spent since the start by stage: tokenise, queue, compute."""
+
+
+class ModelStats(_Part, frozen=True, kw_only=True):
+    name: str
+    fingerprint: str
+    dim: int
+    max_tokens: int
+    precision: str = "exact"
+    state: Literal["loading", "loaded", "failed"] = "loaded"
+    message: str = ""
+    is_default: bool = False
+    texts: int = 0
+
+
+class ClientStats(_Part, frozen=True, kw_only=True):
+    id: int
+    name: str = ""
+    """As the client said in `hello`, else the name of its process."""
+    pid: int = 0
+    transport: Literal["unix", "tcp", "http"] = "unix"
+    connected_s: float = 0.0
+    in_flight: int = 0
+    requests: int = 0
+    failed: int = 0
+    texts: int = 0
+    texts_per_s: float = 0.0
+    hit_ratio: float = 0.0
+    p50_ms: float = 0.0
+    p99_ms: float = 0.0
+
+
+class EventRecord(_Part, frozen=True, kw_only=True):
+    time: float
+    level: Literal["info", "warning", "error"]
+    event: str
+    """Stable name, for example `model.loaded`."""
+    message: str = ""
+
+
+class Snapshot(_Part, frozen=True, kw_only=True):
+    daemon: DaemonStats
+    version: int = SNAPSHOT_VERSION
+    sequence: int = 0
+    time: float = 0.0
+    window_s: float = 1.0
+    requests: RequestStats = RequestStats()
+    texts: TextStats = TextStats()
+    cache: CacheStats = CacheStats()
+    engine: EngineStats = EngineStats()
+    models: list[ModelStats] = []
+    clients: list[ClientStats] = []
+    """Connected ones, busiest first, at most 64."""
+    events: list[EventRecord] = []
+    """Newest last, at most 50."""
