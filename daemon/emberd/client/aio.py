@@ -1,0 +1,283 @@
+"""The asyncio client: the same calls as `Client`, awaited."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
+
+from msgspec import UNSET
+
+from emberd.client import calls, embedding
+from emberd.client.async_link import AsyncLink, open_link
+from emberd.client.chunks import achunks
+from emberd.client.connect import Connected, Door
+from emberd.client.embedding import EmbedOptions, IterOptions
+from emberd.client.failures import closed, late
+from emberd.client.opening import Autostart, door_of
+from emberd.client.replies import embed_result
+from emberd.client.results import EmbedResult
+from emberd.client.settings import ClientSettings, Timeout
+from emberd.client.steps import Await, Greet, Start, Step, Steps
+from emberd.errors import InvalidRequestError
+from emberd.wire.hello import Welcome
+from emberd.wire.snapshot import CacheStats, Snapshot
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+__all__ = ["AsyncClient"]
+
+T = TypeVar("T")
+
+
+class _Connection:
+    """The link of one event loop in one process, and the lock under which it is made."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        self.pid = os.getpid()
+        self.lock = asyncio.Lock()
+        self.link: AsyncLink | None = None
+
+    def is_of(self, loop: asyncio.AbstractEventLoop) -> bool:
+        return self.loop is loop and self.pid == os.getpid()
+
+
+class AsyncClient:
+    """A client of the daemon for asyncio; tasks may share it, their requests share one
+    connection.
+
+    It connects at the first call, starts the daemon where none runs (`autostart`), and connects
+    again after a loss, or when another event loop uses it. A cancelled call tells the daemon so.
+    Every call raises the classes of `emberd.errors`.
+    """
+
+    def __init__(
+        self,
+        socket: str | os.PathLike[str] | None = None,
+        *,
+        autostart: Autostart = True,
+        namespace: str = "default",
+        token: str | None = None,
+        timeout_s: float | None = 60.0,
+        name: str | None = None,
+        retries: int = 2,
+    ) -> None:
+        """The arguments are those of `Client`."""
+        self._settings = ClientSettings.of(namespace, token, timeout_s, name, retries)
+        self._door: Door = door_of(socket, self._settings, autostart)
+        self._connection: _Connection | None = None
+        self._is_closed = False
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Let go of the connection; calls that wait in other tasks fail."""
+        self._is_closed = True
+        connection = self._connection
+        if connection is None or connection.link is None:
+            return
+        if connection.is_of(asyncio.get_running_loop()):
+            await connection.link.close(closed())
+
+    async def embed(
+        self, texts: str | Iterable[str], **options: Unpack[EmbedOptions]
+    ) -> NDArray[np.float32]:
+        """Vectors: (n, dim) float32 in the order of the texts; of a single str, (dim,)."""
+        result = await self._run(embedding.embed(self._settings, texts, **options))
+        return result.vectors[0] if isinstance(texts, str) else result.vectors
+
+    async def embed_detailed(
+        self,
+        texts: str | Iterable[str],
+        *,
+        partial: bool = False,
+        **options: Unpack[EmbedOptions],
+    ) -> EmbedResult:
+        """Vectors and where they came from; with `partial`, a text that fails fails alone."""
+        steps = embedding.embed(self._settings, texts, partial=partial, **options)
+        return await self._run(steps)
+
+    async def embed_iter(
+        self, texts: Iterable[str] | AsyncIterable[str], **options: Unpack[IterOptions]
+    ) -> AsyncIterator[NDArray[np.float32]]:
+        """One (dim,) float32 vector a text, in order, of any number of texts: only a few thousand
+        are held at a time."""
+        plan, pipeline = await self._run(embedding.embed_pipeline(self._settings, **options))
+        try:
+            async for chunk in achunks(texts, plan):
+                if pipeline.is_full:
+                    for vector in await self._finished(pipeline):
+                        yield vector
+                await self._run(pipeline.start(chunk))
+            while pipeline:
+                for vector in await self._finished(pipeline):
+                    yield vector
+        finally:
+            pipeline.close()
+
+    async def similarity(
+        self,
+        a: str | Sequence[str],
+        b: str | Sequence[str],
+        *,
+        model: str | None = None,
+        namespace: str | None = None,
+        timeout_s: Timeout = UNSET,
+    ) -> NDArray[np.float32]:
+        """Cosines of every text of `a` with every one of `b`: (len(a), len(b)) float32."""
+        return await self._run(
+            calls.similarity(self._settings, a, b, timeout_s, model=model, namespace=namespace)
+        )
+
+    async def count_tokens(
+        self,
+        texts: str | Iterable[str],
+        *,
+        model: str | None = None,
+        timeout_s: Timeout = UNSET,
+    ) -> list[int]:
+        """Tokens of each text, special tokens included, before any truncation."""
+        return await self._run(
+            embedding.count_tokens(self._settings, texts, timeout_s, model=model)
+        )
+
+    async def ping(self, *, timeout_s: Timeout = UNSET) -> str:
+        """One round trip; "pong"."""
+        return await self._run(calls.ping(self._settings, timeout_s))
+
+    async def hello(self) -> Welcome:
+        """What the daemon said of itself: version, limits, models, namespace."""
+        return await self._run(calls.hello(self._settings))
+
+    async def stats(self, *, fresh: bool = False) -> Snapshot:
+        """The latest snapshot; with `fresh`, the next one, within a second."""
+        return await self._run(calls.stats(self._settings, fresh=fresh))
+
+    async def subscribe(self, interval_s: float = 1.0) -> AsyncIterator[Snapshot]:
+        """A snapshot every `interval_s`, the newest only, over a connection of its own.
+
+        Raises ConnectionLostError when the daemon goes. Closing the iterator ends it.
+        """
+        link = await self._opened()
+        try:
+            ticket = await link.start("stats.subscribe", {"interval_s": interval_s}, None)
+            await ticket.wait(self._settings.deadline())
+            while True:
+                notification = await link.next_notification(self._settings.silence_s(interval_s))
+                if notification is None:
+                    raise late("stats.subscribe")
+                yield calls.snapshot_of(notification.params[0])
+        finally:
+            await link.close(closed())
+
+    async def cache_stats(self) -> CacheStats:
+        """Tiers, write-behind and namespaces of the cache."""
+        return await self._run(calls.cache_stats(self._settings))
+
+    async def cache_clear(self, namespace: str | None) -> dict[str, int]:
+        """Forget the vectors of a namespace, of all for None; records removed, by tier."""
+        return await self._run(calls.cache_clear(self._settings, namespace))
+
+    async def models_list(self) -> list[dict[str, Any]]:
+        """One map a model that is loaded, stored or available."""
+        return await self._run(calls.models_list(self._settings))
+
+    async def models_load(self, name: str, *, timeout_s: Timeout = UNSET) -> dict[str, Any]:
+        """Load a model, fetched first where needed; 600 s by default."""
+        return await self._run(calls.models_load(self._settings, name, timeout_s))
+
+    async def models_unload(self, name: str) -> None:
+        """Let go of a loaded model; its cached vectors stay."""
+        await self._run(calls.models_unload(self._settings, name))
+
+    async def shutdown(self) -> None:
+        """Ask the daemon to finish what is open and to leave."""
+        await self._run(calls.shutdown(self._settings))
+
+    async def call(self, method: str, /, **params: Any) -> Any:
+        """Any method of the daemon, with its plain result; `emberd api` lists them."""
+        return await self._run(calls.request(self._settings, method, params))
+
+    async def _finished(self, pipeline: embedding.Pipeline) -> NDArray[np.float32]:
+        chunk, result = await self._run(pipeline.finish())
+        return embed_result(result, len(chunk.texts)).vectors
+
+    async def _run(self, steps: Steps[T]) -> T:
+        """Carry out the steps of a call."""
+        try:
+            step = next(steps)
+            while True:
+                try:
+                    answer = await self._carry_out(step)
+                except BaseException as exc:
+                    step = steps.throw(exc)
+                else:
+                    step = steps.send(answer)
+        except StopIteration as stop:
+            result: T = stop.value
+            return result
+        finally:
+            steps.close()
+
+    async def _carry_out(self, step: Step) -> Any:
+        if isinstance(step, Await):
+            return await step.ticket.wait(step.deadline)
+        if isinstance(step, Start):
+            link = await self._link()
+            return await link.start(step.method, step.params, step.deadline)
+        if isinstance(step, Greet):
+            return (await self._link()).welcome
+        await asyncio.sleep(step.seconds)
+        return None
+
+    async def _link(self) -> AsyncLink:
+        connection = self._connection
+        if connection is None or not connection.is_of(asyncio.get_running_loop()):
+            # Another loop's link cannot be used, nor closed, from here.
+            self._connection = connection = _Connection(asyncio.get_running_loop())
+        if connection.link is not None and connection.link.is_open:
+            return connection.link
+        async with connection.lock:
+            if connection.link is None or not connection.link.is_open:
+                connection.link = await self._opened()
+            return connection.link
+
+    async def _opened(self) -> AsyncLink:
+        self._check_not_closed()
+        # On a thread: starting a daemon takes seconds, and a full backlog may block a connect.
+        opening = asyncio.get_running_loop().run_in_executor(None, self._door.open)
+        try:
+            connected = await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            opening.add_done_callback(_close_unused)
+            raise
+        link = await open_link(connected, is_unix=self._door.address.path is not None)
+        try:
+            self._check_not_closed()  # it may have been closed meanwhile
+        except InvalidRequestError:
+            await link.close(closed())
+            raise
+        return link
+
+    def _check_not_closed(self) -> None:
+        if self._is_closed:
+            raise closed()
+
+
+def _close_unused(opening: asyncio.Future[Connected]) -> None:
+    if not opening.cancelled() and opening.exception() is None:
+        opening.result().sock.close()

@@ -1,0 +1,222 @@
+"""Calls with many texts, as steps: cut into requests, several in flight, answered in order."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import Any, Literal, TypedDict
+
+from msgspec import UNSET
+
+from emberd.client.calls import Call, given, hello
+from emberd.client.chunks import Chunk, ChunkPlan, check_texts, chunks
+from emberd.client.replies import embed_result, merged, moved, read
+from emberd.client.results import EmbedResult
+from emberd.client.settings import ClientSettings, Timeout
+from emberd.client.steps import Steps
+from emberd.errors import EmberdError
+
+__all__ = [
+    "EmbedOptions",
+    "IterOptions",
+    "OnProgress",
+    "Pipeline",
+    "count_tokens",
+    "embed",
+    "embed_pipeline",
+]
+
+OnProgress = Callable[[int, int], object]
+"""Called with the texts done and the texts in all, after each answered request."""
+
+
+class IterOptions(TypedDict, total=False):
+    """Keyword arguments of `embed_iter`."""
+
+    model: str | None
+    """A model's name; None is the daemon's default."""
+    prompt: str | None
+    """The name of one of the model's prompts ("query", "passage"), put before each text."""
+    prefix: str | None
+    """Literal words to put before each text, instead of a prompt."""
+    dimensions: int | None
+    """Keep this many dimensions and normalise again."""
+    truncate: Literal["end", "start", "error"]
+    """Which end of a text over the model's window is cut, or an error."""
+    dtype: Literal["f32", "f16", "i8", "bit"]
+    """How numbers travel; the result is float32 in any case."""
+    priority: Literal["interactive", "bulk"] | None
+    """None: interactive for a few texts, bulk for many."""
+    namespace: str | None
+    """The cache namespace; None is the client's."""
+    use_cache: bool
+    """Look vectors up in the cache and keep them there."""
+    timeout_s: Timeout
+    """For each request that the call is cut into, so a long call goes on while it gets replies."""
+
+
+class EmbedOptions(IterOptions, total=False):
+    """Keyword arguments of `embed` and `embed_detailed`."""
+
+    on_progress: OnProgress | None
+
+
+class Pipeline:
+    """Requests in flight, finished in the order in which they were started."""
+
+    def __init__(self, plan: ChunkPlan, call_of: Callable[[list[str]], Call]) -> None:
+        self._in_flight = plan.in_flight
+        self._call_of = call_of
+        self._started: deque[tuple[Chunk, Call]] = deque()
+
+    def __len__(self) -> int:
+        return len(self._started)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether one should be finished before the next is started."""
+        return len(self._started) >= self._in_flight
+
+    def start(self, chunk: Chunk) -> Steps[None]:
+        """Send a chunk."""
+        call = self._call_of(chunk.texts)
+        yield from call.start()
+        self._started.append((chunk, call))
+
+    def finish(self) -> Steps[tuple[Chunk, Any]]:
+        """The oldest chunk and its result."""
+        chunk, call = self._started.popleft()
+        try:
+            return chunk, (yield from call.finish())
+        except EmberdError as exc:
+            placed = moved(exc, chunk.offset)
+            if placed is exc:
+                raise
+            raise placed from exc
+
+    def close(self) -> None:
+        """Give up what is still in flight."""
+        for _, call in self._started:
+            call.abandon()
+        self._started.clear()
+
+
+def embed(
+    settings: ClientSettings,
+    texts: str | Iterable[str],
+    *,
+    on_progress: OnProgress | None = None,
+    **options: Any,
+) -> Steps[EmbedResult]:
+    """The vectors of all texts, and where they came from."""
+    listed = listed_texts(texts)
+    parts: list[EmbedResult] = []
+    done = 0
+
+    def take(chunk: Chunk, result: Any) -> None:
+        nonlocal done
+        parts.append(embed_result(result, len(chunk.texts)))
+        done += len(chunk.texts)
+        if on_progress is not None:
+            on_progress(done, len(listed))
+
+    yield from _in_chunks(settings, listed, embed_call(settings, **options), take)
+    return merged(parts)
+
+
+def embed_pipeline(settings: ClientSettings, **options: Any) -> Steps[tuple[ChunkPlan, Pipeline]]:
+    """What `embed_iter` drives: it decides itself when to start and when to finish a chunk."""
+    plan = ChunkPlan.within((yield from hello(settings)).limits)
+    return plan, Pipeline(plan, embed_call(settings, **options))
+
+
+def count_tokens(
+    settings: ClientSettings,
+    texts: str | Iterable[str],
+    timeout_s: Timeout,
+    **options: Any,
+) -> Steps[list[int]]:
+    """Tokens of each text."""
+    counts: list[int] = []
+
+    def call_of(part: list[str]) -> Call:
+        return Call(settings, "count_tokens", {"texts": part, **given(options)}, timeout_s)
+
+    def take(chunk: Chunk, result: Any) -> None:
+        counts.extend(read(result, _TokensReply)["tokens"])
+
+    yield from _in_chunks(settings, listed_texts(texts), call_of, take)
+    return counts
+
+
+class _TokensReply(TypedDict):
+    tokens: list[int]
+
+
+def listed_texts(texts: str | Iterable[str]) -> list[str]:
+    """The texts as a list; one text is a list of one. Raises InvalidParamsError."""
+    if isinstance(texts, str):
+        return [texts]
+    listed = list(texts)
+    check_texts(listed)
+    return listed
+
+
+def embed_call(
+    settings: ClientSettings,
+    *,
+    model: str | None = None,
+    prompt: str | None = None,
+    prefix: str | None = None,
+    dimensions: int | None = None,
+    truncate: str = "end",
+    dtype: str = "f32",
+    priority: str | None = None,
+    namespace: str | None = None,
+    use_cache: bool = True,
+    partial: bool = False,
+    timeout_s: Timeout = UNSET,
+) -> Callable[[list[str]], Call]:
+    """A function from texts to their `embed` request; says only what differs from the default."""
+    options = given(
+        {
+            "model": model,
+            "prompt": prompt,
+            "prefix": prefix,
+            "dimensions": dimensions,
+            "truncate": truncate if truncate != "end" else None,
+            "dtype": dtype if dtype != "f32" else None,
+            "priority": priority,
+            "namespace": namespace,
+            "use_cache": None if use_cache else False,
+            "partial": partial or None,
+        }
+    )
+
+    def call_of(texts: list[str]) -> Call:
+        params = {"texts": texts, **options}
+        return Call(settings, "embed", params, timeout_s, has_deadline_param=True)
+
+    return call_of
+
+
+def _in_chunks(
+    settings: ClientSettings,
+    texts: list[str],
+    call_of: Callable[[list[str]], Call],
+    take: Callable[[Chunk, Any], None],
+) -> Steps[None]:
+    plan = ChunkPlan.within((yield from hello(settings)).limits)
+    if plan.fits(texts):
+        take(Chunk(0, texts), (yield from call_of(texts).run()))
+        return
+    pipeline = Pipeline(plan, call_of)
+    try:
+        for chunk in chunks(texts, plan):
+            if pipeline.is_full:
+                take(*(yield from pipeline.finish()))
+            yield from pipeline.start(chunk)
+        while len(pipeline):
+            take(*(yield from pipeline.finish()))
+    finally:
+        pipeline.close()

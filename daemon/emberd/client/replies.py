@@ -1,0 +1,135 @@
+"""Reading results: plain values from the wire to types, and the parts of a split call to one."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import msgspec
+
+from emberd.client.results import EmbedResult
+from emberd.errors import EmbeddingFailedError, EmberdError, InvalidParamsError, ProtocolError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+__all__ = ["embed_result", "merged", "moved", "read", "vectors_of"]
+
+T = TypeVar("T")
+
+
+class _EmbedReply(msgspec.Struct, frozen=True):
+    vectors: Any
+    model: str = ""
+    fingerprint: str = ""
+    hits: dict[str, int] = {}
+    computed: int = 0
+    deduplicated: int = 0
+    tokens: int = 0
+    truncated: list[int] = []
+    errors: list[dict[str, Any]] = []
+
+
+def read(value: Any, kind: type[T]) -> T:
+    """`value` as `kind`, with unknown fields left out. Raises ProtocolError."""
+    try:
+        return msgspec.convert(value, kind)
+    except msgspec.ValidationError as exc:
+        raise _unreadable(str(exc)) from exc
+
+
+def vectors_of(value: Any, rows: int) -> NDArray[np.float32]:
+    """The (rows, dim) float32 array of a reply. Raises ProtocolError."""
+    from emberd.wire.vectors import decode_vectors  # noqa: PLC0415 - NumPy, only where needed
+
+    try:
+        vectors = decode_vectors(value)
+    except InvalidParamsError as exc:
+        raise _unreadable(exc.message) from exc
+    if len(vectors) != rows:
+        raise _unreadable(f"{rows} rows were asked for and {len(vectors)} came")
+    return vectors
+
+
+def embed_result(value: Any, rows: int) -> EmbedResult:
+    """The result of one `embed` request of `rows` texts. Raises ProtocolError."""
+    reply = read(value, _EmbedReply)
+    return EmbedResult(
+        vectors=vectors_of(reply.vectors, rows),
+        model=reply.model,
+        fingerprint=reply.fingerprint,
+        hits=reply.hits,
+        computed=reply.computed,
+        deduplicated=reply.deduplicated,
+        tokens=reply.tokens,
+        truncated=reply.truncated,
+        errors=reply.errors,
+    )
+
+
+def merged(parts: list[EmbedResult]) -> EmbedResult:
+    """One result of the parts of a call, in order; indexes count from the call's first text.
+
+    Raises EmbeddingFailedError where the model changed between parts: such vectors cannot be
+    compared.
+    """
+    if len(parts) == 1:
+        return parts[0]
+    import numpy as np  # noqa: PLC0415 - only where needed
+
+    if len({part.fingerprint for part in parts}) > 1:
+        raise EmbeddingFailedError(
+            "The model was exchanged while this call ran, so its vectors do not fit each other. "
+            "Call again."
+        )
+    offsets = [0]
+    for part in parts:
+        offsets.append(offsets[-1] + len(part))
+    hits: Counter[str] = Counter()
+    for part in parts:
+        hits.update(part.hits)
+    placed = list(zip(offsets, parts, strict=False))
+    return EmbedResult(
+        vectors=np.concatenate([part.vectors for part in parts]),
+        model=parts[0].model,
+        fingerprint=parts[0].fingerprint,
+        hits=dict(hits),
+        computed=sum(part.computed for part in parts),
+        deduplicated=sum(part.deduplicated for part in parts),
+        tokens=sum(part.tokens for part in parts),
+        truncated=[offset + index for offset, part in placed for index in part.truncated],
+        errors=[_moved(error, offset) for offset, part in placed for error in part.errors],
+    )
+
+
+def moved(error: EmberdError, offset: int) -> EmberdError:
+    """The error of a part, with its text's index as in the whole call."""
+    index = error.details.get("index")
+    if not offset or not isinstance(index, int):
+        return error
+    wire = _moved({"index": index, "message": error.message, "details": error.details}, offset)
+    return type(error)(
+        wire["message"], retry_after_ms=error.retry_after_ms, details=wire["details"]
+    )
+
+
+def _moved(error: dict[str, Any], offset: int) -> dict[str, Any]:
+    index = error.get("index")
+    if not offset or not isinstance(index, int):
+        return error
+    old, new = f"texts[{index}]", f"texts[{index + offset}]"
+    details = dict(error.get("details") or {})
+    if details.get("field") == old:
+        details["field"] = new
+    if details.get("index") == index:
+        details["index"] = index + offset
+    message = str(error.get("message", "")).replace(old, new)
+    return {**error, "index": index + offset, "message": message, "details": details}
+
+
+def _unreadable(why: str) -> ProtocolError:
+    return ProtocolError(
+        f"The daemon's reply cannot be read: {why}. Are client and daemon of one version? "
+        "`emberd restart` starts the installed one."
+    )

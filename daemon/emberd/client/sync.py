@@ -1,0 +1,276 @@
+"""The blocking client."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
+
+from msgspec import UNSET
+
+from emberd.client import calls, embedding
+from emberd.client.chunks import chunks
+from emberd.client.connect import Door
+from emberd.client.embedding import EmbedOptions, IterOptions
+from emberd.client.failures import closed, late
+from emberd.client.link import Link, LinkTicket
+from emberd.client.opening import Autostart, door_of
+from emberd.client.replies import embed_result
+from emberd.client.results import EmbedResult
+from emberd.client.settings import ClientSettings, Timeout
+from emberd.client.steps import Await, Greet, Start, Step, Steps
+from emberd.errors import InvalidRequestError
+from emberd.wire.hello import Welcome
+from emberd.wire.snapshot import CacheStats, Snapshot
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+__all__ = ["Client"]
+
+T = TypeVar("T")
+
+
+class _Connection:
+    """The link of one process, and the lock under which it is made."""
+
+    def __init__(self) -> None:
+        self.pid = os.getpid()
+        self.lock = threading.Lock()
+        self.link: Link | None = None
+
+
+class Client:
+    """A client of the daemon; threads may share it, their requests share one connection.
+
+    It connects at the first call, starts the daemon where none runs (`autostart`), and connects
+    again after a loss. Every call raises the classes of `emberd.errors`; among them
+    DaemonUnreachableError, RequestTimeoutError and OverloadedError.
+    """
+
+    def __init__(
+        self,
+        socket: str | os.PathLike[str] | None = None,
+        *,
+        autostart: Autostart = True,
+        namespace: str = "default",
+        token: str | None = None,
+        timeout_s: float | None = 60.0,
+        name: str | None = None,
+        retries: int = 2,
+    ) -> None:
+        """`socket` is a path, `tcp://host:port` (with its `token`) or None for this user's daemon.
+
+        `timeout_s` holds for each request (None waits for ever); `retries` bounds how often a
+        request is sent again to an overloaded daemon, and 0 also forbids the one that follows a
+        lost connection.
+        """
+        self._settings = ClientSettings.of(namespace, token, timeout_s, name, retries)
+        self._door: Door = door_of(socket, self._settings, autostart)
+        self._connection = _Connection()
+        self._is_closed = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the connection; calls that wait in other threads fail."""
+        self._is_closed = True
+        connection = self._connection
+        if connection.link is not None and connection.pid == os.getpid():
+            connection.link.close(closed())
+
+    def embed(
+        self, texts: str | Iterable[str], **options: Unpack[EmbedOptions]
+    ) -> NDArray[np.float32]:
+        """Vectors: (n, dim) float32 in the order of the texts; of a single str, (dim,)."""
+        result = self._run(embedding.embed(self._settings, texts, **options))
+        return result.vectors[0] if isinstance(texts, str) else result.vectors
+
+    def embed_detailed(
+        self,
+        texts: str | Iterable[str],
+        *,
+        partial: bool = False,
+        **options: Unpack[EmbedOptions],
+    ) -> EmbedResult:
+        """Vectors and where they came from; with `partial`, a text that fails fails alone."""
+        return self._run(embedding.embed(self._settings, texts, partial=partial, **options))
+
+    def embed_iter(
+        self, texts: Iterable[str], **options: Unpack[IterOptions]
+    ) -> Iterator[NDArray[np.float32]]:
+        """One (dim,) float32 vector a text, in order, of any number of texts: only a few thousand
+        are held at a time."""
+        plan, pipeline = self._run(embedding.embed_pipeline(self._settings, **options))
+        try:
+            for chunk in chunks(texts, plan):
+                if pipeline.is_full:
+                    yield from self._finished(pipeline)
+                self._run(pipeline.start(chunk))
+            while pipeline:
+                yield from self._finished(pipeline)
+        finally:
+            pipeline.close()
+
+    def similarity(
+        self,
+        a: str | Sequence[str],
+        b: str | Sequence[str],
+        *,
+        model: str | None = None,
+        namespace: str | None = None,
+        timeout_s: Timeout = UNSET,
+    ) -> NDArray[np.float32]:
+        """Cosines of every text of `a` with every one of `b`: (len(a), len(b)) float32."""
+        return self._run(
+            calls.similarity(self._settings, a, b, timeout_s, model=model, namespace=namespace)
+        )
+
+    def count_tokens(
+        self,
+        texts: str | Iterable[str],
+        *,
+        model: str | None = None,
+        timeout_s: Timeout = UNSET,
+    ) -> list[int]:
+        """Tokens of each text, special tokens included, before any truncation."""
+        return self._run(embedding.count_tokens(self._settings, texts, timeout_s, model=model))
+
+    def ping(self, *, timeout_s: Timeout = UNSET) -> str:
+        """One round trip; "pong"."""
+        return self._run(calls.ping(self._settings, timeout_s))
+
+    def hello(self) -> Welcome:
+        """What the daemon said of itself: version, limits, models, namespace."""
+        return self._run(calls.hello(self._settings))
+
+    def stats(self, *, fresh: bool = False) -> Snapshot:
+        """The latest snapshot; with `fresh`, the next one, within a second."""
+        return self._run(calls.stats(self._settings, fresh=fresh))
+
+    def subscribe(self, interval_s: float = 1.0) -> Iterator[Snapshot]:
+        """A snapshot every `interval_s`, the newest only, over a connection of its own.
+
+        Raises ConnectionLostError when the daemon goes. Closing the iterator ends it.
+        """
+        link = self._opened()
+        try:
+            ticket = link.start("stats.subscribe", {"interval_s": interval_s}, None)
+            ticket.wait(self._settings.deadline())
+            while True:
+                notification = link.next_notification(self._settings.silence_s(interval_s))
+                if notification is None:
+                    raise late("stats.subscribe")
+                yield calls.snapshot_of(notification.params[0])
+        finally:
+            link.close(closed())
+
+    def cache_stats(self) -> CacheStats:
+        """Tiers, write-behind and namespaces of the cache."""
+        return self._run(calls.cache_stats(self._settings))
+
+    def cache_clear(self, namespace: str | None) -> dict[str, int]:
+        """Forget the vectors of a namespace, of all for None; records removed, by tier."""
+        return self._run(calls.cache_clear(self._settings, namespace))
+
+    def models_list(self) -> list[dict[str, Any]]:
+        """One map a model that is loaded, stored or available."""
+        return self._run(calls.models_list(self._settings))
+
+    def models_load(self, name: str, *, timeout_s: Timeout = UNSET) -> dict[str, Any]:
+        """Load a model, fetched first where needed; 600 s by default."""
+        return self._run(calls.models_load(self._settings, name, timeout_s))
+
+    def models_unload(self, name: str) -> None:
+        """Let go of a loaded model; its cached vectors stay."""
+        self._run(calls.models_unload(self._settings, name))
+
+    def shutdown(self) -> None:
+        """Ask the daemon to finish what is open and to leave."""
+        self._run(calls.shutdown(self._settings))
+
+    def call(self, method: str, /, **params: Any) -> Any:
+        """Any method of the daemon, with its plain result; `emberd api` lists them."""
+        return self._run(calls.request(self._settings, method, params))
+
+    def _finished(self, pipeline: embedding.Pipeline) -> NDArray[np.float32]:
+        chunk, result = self._run(pipeline.finish())
+        return embed_result(result, len(chunk.texts)).vectors
+
+    def _run(self, steps: Steps[T]) -> T:
+        """Carry out the steps of a call."""
+        answer: Any = None
+        try:
+            step = next(steps)
+            while True:
+                try:
+                    answer = self._carry_out(step)
+                except BaseException as exc:
+                    step = steps.throw(exc)
+                else:
+                    step = steps.send(answer)
+        except StopIteration as stop:
+            result: T = stop.value
+            return result
+        except BaseException:
+            if isinstance(answer, LinkTicket):  # Ctrl-C may have come before the call had it
+                answer.abandon()
+            raise
+        finally:
+            steps.close()
+
+    def _carry_out(self, step: Step) -> Any:
+        if isinstance(step, Await):
+            return step.ticket.wait(step.deadline)
+        if isinstance(step, Start):
+            return self._link().start(step.method, step.params, step.deadline)
+        if isinstance(step, Greet):
+            return self._link().welcome
+        time.sleep(step.seconds)
+        return None
+
+    def _link(self) -> Link:
+        connection = self._connection
+        if connection.pid != os.getpid():
+            connection = self._after_fork(connection)
+        link = connection.link
+        if link is not None and link.is_open:
+            return link
+        with connection.lock:
+            if connection.link is None or not connection.link.is_open:
+                connection.link = self._opened()
+            return connection.link
+
+    def _after_fork(self, inherited: _Connection) -> _Connection:
+        """The parent goes on using its socket, and its threads may have held its locks."""
+        self._connection = own = _Connection()
+        if inherited.link is not None:
+            inherited.link.discard()
+        return own
+
+    def _opened(self) -> Link:
+        self._check_not_closed()
+        link = Link(self._door.open())
+        try:
+            self._check_not_closed()  # it may have been closed meanwhile
+        except InvalidRequestError:
+            link.close(closed())
+            raise
+        return link
+
+    def _check_not_closed(self) -> None:
+        if self._is_closed:
+            raise closed()
