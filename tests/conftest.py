@@ -1,0 +1,24 @@
+"""Fixtures for every test."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import platformdirs
+import pytest
+
+from emberd.models import DEFAULT_MODEL, ModelStore, pull
+
+
+@pytest.fixture(scope="session")
+def default_model_store() -> Path:
+    """The root of a model store that holds the default model.
+
+    EMBERD_TEST_STORE names it, else it lies in the user's cache folder: the download happens once
+    a machine. Any number of test processes may ask at once; the store's own lock sorts them.
+    """
+    named = os.environ.get("EMBERD_TEST_STORE")
+    root = Path(named or platformdirs.user_cache_path("emberd-tests") / "models")
+    pull(DEFAULT_MODEL, ModelStore(root), source="package")
+    return root
