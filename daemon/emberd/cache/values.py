@@ -1,0 +1,72 @@
+"""Values: a vector, its token count and whether its text was cut, as bytes.
+
+`dim` little-endian floats (f16 or f32), then one little-endian uint32: `tokens | truncated << 31`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["MAX_TOKENS", "Dtype", "pack_values", "round_like", "unpack_values", "value_size"]
+
+Dtype = Literal["f16", "f32"]
+
+MAX_TOKENS = (1 << 31) - 1
+
+_FLOATS: dict[Dtype, np.dtype[Any]] = {"f16": np.dtype("<f2"), "f32": np.dtype("<f4")}
+_TAIL_BYTES = 4
+_TRUNCATED = np.uint32(1 << 31)
+
+
+def value_size(dim: int, dtype: Dtype) -> int:
+    """Length of a value in bytes; one of another length is corrupt and must not be unpacked."""
+    return dim * _FLOATS[dtype].itemsize + _TAIL_BYTES
+
+
+def round_like(vectors: NDArray[np.float32], dtype: Dtype) -> NDArray[np.float32]:
+    """The vectors as they would come back from the cache, so that hit and miss give equal bytes."""
+    rounded: NDArray[np.float32] = vectors.astype(_FLOATS[dtype]).astype(np.float32)
+    return rounded
+
+
+def pack_values(
+    vectors: NDArray[np.float32],
+    tokens: Sequence[int] | NDArray[np.uint32],
+    truncated: Sequence[bool] | NDArray[np.bool_],
+    dtype: Dtype,
+) -> list[bytes]:
+    """One value a row of `vectors`, (n, dim) float32; `tokens` and `truncated` have n entries."""
+    count, dim = vectors.shape
+    rows = np.empty(count, _row(dim, dtype))
+    rows["vector"] = vectors
+    rows["tail"] = np.asarray(tokens, np.uint32)
+    rows["tail"] |= np.where(np.asarray(truncated, np.bool_), _TRUNCATED, np.uint32(0))
+    size = rows.itemsize
+    joined = rows.tobytes()
+    return [joined[start : start + size] for start in range(0, len(joined), size)]
+
+
+def unpack_values(
+    values: Sequence[bytes], dim: int, dtype: Dtype
+) -> tuple[NDArray[np.float32], NDArray[np.uint32], NDArray[np.bool_]]:
+    """Vectors (n, dim) float32, tokens (n,) uint32, truncated (n,) bool.
+
+    Raises ValueError unless every value is `value_size(dim, dtype)` long.
+    """
+    size = value_size(dim, dtype)
+    if not all(len(value) == size for value in values):
+        raise ValueError(f"a cached value is not {size} bytes long")
+    rows = np.frombuffer(b"".join(values), _row(dim, dtype))
+    tails = rows["tail"]
+    vectors = rows["vector"].astype(np.float32)
+    return vectors, tails & np.uint32(MAX_TOKENS), (tails & _TRUNCATED) != 0
+
+
+@lru_cache(maxsize=64)
+def _row(dim: int, dtype: Dtype) -> np.dtype[np.void]:
+    return np.dtype([("vector", _FLOATS[dtype], (dim,)), ("tail", "<u4")])
