@@ -69,7 +69,7 @@ class EngineSettings(_Section, frozen=True, kw_only=True):
     threads: Count = 0
     """Caller threads on a CPU; 0 means one a core."""
     batch_tokens: Count = 0
-    """Token budget of one batch; 0 means 1,024 on a CPU and 32,768 on a GPU."""
+    """Token budget of one batch; 0 means 512 on a CPU and 32,768 on a GPU."""
     queue_texts: Positive = 65_536
     """Texts that may wait; more are refused with OVERLOADED."""
     background_priority: bool = True
