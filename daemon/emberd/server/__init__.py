@@ -1,0 +1,1 @@
+"""The process: start, lock, listeners, sessions, drain, shutdown."""

@@ -1,0 +1,266 @@
+"""The process: start in order, serve, drain, leave nothing half-written."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import socket
+from typing import TYPE_CHECKING, Any
+
+from emberd import __version__
+from emberd.cache import Cache
+from emberd.config import Settings
+from emberd.engine import Engine
+from emberd.errors import EmberdError
+from emberd.models import ModelStore
+from emberd.paths import Paths, ensure_private_folder
+from emberd.plugins import CacheTier, TierContext
+from emberd.plugins.manager import Plugins
+from emberd.server.builtin import PersistentTier
+from emberd.server.listener import bind_tcp, bind_unix, inherited_socket, remove_socket
+from emberd.server.lock import FolderLock
+from emberd.server.monitor import LoopMonitor
+from emberd.server.ready import ReadyPipe, notify_systemd
+from emberd.server.session import Session
+from emberd.server.sessions import Sessions
+from emberd.service.compute import Computations
+from emberd.service.embedding import EmbeddingService
+from emberd.service.registry import ModelRegistry
+from emberd.service.service import Service
+from emberd.service.snapshots import SnapshotBuilder
+from emberd.service.statistics import Statistics
+from emberd.service.subscriptions import Snapshots
+from emberd.telemetry import EventLog
+
+if TYPE_CHECKING:
+    from emberd.server.http import Gateway
+
+__all__ = ["Daemon"]
+
+_TERMINATION = (signal.SIGTERM, signal.SIGINT)
+
+
+class Daemon:
+    """One daemon on one set of folders.
+
+    `start` raises EmberdError and leaves nothing behind; `serve` returns when the daemon was
+    asked to leave and everything is written.
+    """
+
+    def __init__(self, settings: Settings, paths: Paths, logger: logging.Logger) -> None:
+        self._settings = settings
+        self._paths = paths
+        self._events = EventLog(logger)
+        self._problems: list[str] = []
+        self._stop = asyncio.Event()
+        self._closing = contextlib.AsyncExitStack()
+        self._servers: list[asyncio.Server] = []
+        self._monitor = LoopMonitor()
+        self._gateway: Gateway | None = None
+        self._statistics = Statistics()
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    async def start(self) -> None:
+        """Take the locks, open the cache, listen. Raises EmberdError where that cannot be."""
+        try:
+            await self._start()
+        except BaseException:
+            await self._closing.aclose()
+            raise
+
+    async def serve(self, ready: ReadyPipe) -> None:
+        """Say that the socket answers and serve until asked to stop; then drain and close."""
+        self._handle_signals()
+        ready.ready(str(self._paths.socket))
+        notify_systemd("READY=1", os.environ)
+        self._events.emit(
+            "daemon.ready",
+            f"emberd {__version__} serves {self._paths.socket}",
+            pid=os.getpid(),
+            socket=self._paths.socket,
+        )
+        if self._settings.daemon.preload:
+            self._spawn(self._preload())
+        try:
+            await self._stop.wait()
+            notify_systemd("STOPPING=1", os.environ)
+            await self._drain()
+        finally:
+            await self._closing.aclose()
+        self._events.emit("daemon.stopped", "emberd has stopped")
+
+    def request_stop(self, reason: str) -> None:
+        """Begin to drain; a second request ends the process at once."""
+        if self._stop.is_set():
+            self._events.emit("daemon.killed", "asked a second time: leaving at once")
+            os._exit(1)  # nothing is lost: what was acknowledged is on the disk
+        self._events.emit("daemon.stopping", f"stopping: {reason}")
+        self._service.is_draining = True
+        self._stop.set()
+
+    async def _start(self) -> None:
+        paths, settings = self._paths, self._settings
+        paths.check_socket_length()
+        for folder in (paths.runtime, paths.data):
+            ensure_private_folder(folder)
+        for file in (paths.runtime_lock, paths.data_lock):
+            self._closing.callback(FolderLock(file).release)
+        self._engine = Engine(settings.engine, log=self._events)
+        await self._engine.start()
+        self._closing.push_async_callback(self._engine.close)
+        tiers = await asyncio.to_thread(self._open_tiers)
+        self._cache = Cache(settings.cache, tiers, notify=self._cache_noted)
+        await self._cache.start()
+        self._closing.push_async_callback(self._cache.close)
+        self._registry = ModelRegistry(
+            ModelStore(paths.models),
+            self._engine,
+            settings.models,
+            settings.cache.dtype,
+            self._events,
+        )
+        self._closing.push_async_callback(self._registry.close)
+        self._make_service()
+        await self._listen()
+        await self._open_gateway()
+
+    def _open_tiers(self) -> list[CacheTier]:
+        """The tiers of the plugins; one that cannot be used is told, and the others serve."""
+        plugins = Plugins(self._plugin_failed)
+        plugins.register(PersistentTier(), "lmdb")
+        plugins.load_installed()
+        return plugins.cache_tiers(TierContext(self._paths.cache, self._settings.cache))
+
+    def _cache_noted(self, level: str, event: str, message: str) -> None:
+        self._events.emit(event, message, level="info" if level == "info" else "warning")
+
+    def _plugin_failed(self, name: str, error: BaseException) -> None:
+        message = (
+            error.message
+            if isinstance(error, EmberdError)
+            else f"The plugin {name!r} is left out: {type(error).__name__}: {error}."
+        )
+        self._problems.append(message)
+        self._events.emit("plugin.failed", message, level="error", plugin=name)
+
+    def _make_service(self) -> None:
+        settings = self._settings
+        self._sessions = Sessions(settings.limits, self._statistics, self._events)
+        computations = Computations(self._engine, self._cache)
+        builder = SnapshotBuilder(
+            engine=self._engine,
+            cache=self._cache,
+            registry=self._registry,
+            statistics=self._statistics,
+            events=self._events,
+            socket=str(self._paths.socket),
+            take_lag_ms=self._monitor.take_ms,
+        )
+        self._snapshots = Snapshots(
+            builder, self._sessions.callers, lambda: (self._stop.is_set(), self._problems)
+        )
+        self._service = Service(
+            settings,
+            engine=self._engine,
+            cache=self._cache,
+            registry=self._registry,
+            embedding=EmbeddingService(
+                self._registry,
+                self._cache,
+                computations,
+                self._statistics,
+                settings.limits,
+                frozenset({"default", *settings.cache.namespaces}),
+            ),
+            snapshots=self._snapshots,
+            shut_down=self._request_stop_soon,
+        )
+        self._sessions.serve(self._service, self._snapshots.forget)
+        self._monitor.start()
+        self._closing.callback(self._monitor.stop)
+        self._snapshots.start()
+        self._closing.callback(self._snapshots.stop)
+
+    async def _listen(self) -> None:
+        inherited = inherited_socket(os.environ)
+        sock = inherited or bind_unix(self._paths.socket)
+        if inherited is None:
+            self._closing.callback(remove_socket, self._paths.socket)
+        await self._serve_on(sock, "unix")
+        if (tcp := bind_tcp(self._settings.tcp)) is not None:
+            await self._serve_on(tcp, "tcp")
+
+    async def _open_gateway(self) -> None:
+        if not self._settings.http.port:
+            return
+        from emberd.server.http import Gateway  # noqa: PLC0415 - aiohttp: 150 ms, if asked for
+
+        self._gateway = Gateway(
+            self._settings.http,
+            self._settings.limits,
+            service=self._service,
+            statistics=self._statistics,
+            make_caller=self._sessions.make_caller,
+            release_caller=self._sessions.release_caller,
+            latest_snapshot=lambda: self._snapshots.latest,
+            events=self._events,
+        )
+        await self._gateway.start()
+        self._closing.push_async_callback(self._gateway.close)
+        self._events.emit("http.ready", f"the HTTP gateway answers on {self._gateway.address}")
+
+    async def _serve_on(self, sock: socket.socket, transport: Any) -> None:
+        loop = asyncio.get_running_loop()
+
+        def make_session() -> Session:
+            return self._sessions.make(transport)
+
+        create = loop.create_unix_server if transport == "unix" else loop.create_server
+        server = await create(make_session, sock=sock)
+        self._servers.append(server)
+        self._closing.callback(server.close)
+
+    async def _preload(self) -> None:
+        """Load the default model if it is in the store; fetching waits until somebody asks."""
+        store = ModelStore(self._paths.models)
+        name = self._registry.default_name
+        if await asyncio.to_thread(store.find, name) is None:
+            self._events.emit(
+                "model.absent",
+                f"{name} is not in the store yet; it is fetched when first asked for",
+                level="warning",
+            )
+            return
+        with contextlib.suppress(EmberdError):  # told by the registry's own event
+            await self._registry.ensure(None)
+
+    async def _drain(self) -> None:
+        """Take no new connections, finish what is open, then hang up."""
+        for server in self._servers:
+            server.close()
+        drain_s = self._settings.daemon.drain_s
+        drains = [self._sessions.drain(drain_s)]
+        if self._gateway is not None:
+            drains.append(self._gateway.drain(drain_s))
+        await asyncio.gather(*drains)
+
+    def _handle_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in _TERMINATION:
+            loop.add_signal_handler(
+                number, self.request_stop, f"signal {signal.Signals(number).name}"
+            )
+
+    def _request_stop_soon(self, reason: str) -> None:
+        # After the reply has been handed to the socket.
+        if not self._stop.is_set():
+            asyncio.get_running_loop().call_soon(self.request_stop, reason)
+
+    def _spawn(self, work: Any) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        self._closing.callback(task.cancel)

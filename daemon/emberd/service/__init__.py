@@ -1,0 +1,1 @@
+"""What each method does, apart from any transport."""

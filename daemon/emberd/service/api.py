@@ -1,0 +1,162 @@
+"""The method table: what the socket offers, in one place, in words and types.
+
+`emberd api`, the documentation and the dispatcher all read it, so they cannot disagree.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
+
+import msgspec
+
+from emberd.service import params as p
+
+__all__ = ["METHODS", "Method", "describe"]
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """One method of the socket API."""
+
+    name: str
+    params: type[p.Params]
+    summary: str
+    result: str
+    errors: tuple[str, ...] = ()
+
+
+_MODEL_ERRORS = ("MODEL_NOT_FOUND", "MODEL_INVALID", "MODEL_LOAD_FAILED", "DOWNLOAD_FAILED")
+_WORK_ERRORS = ("TEXT_TOO_LONG", "EMBEDDING_FAILED", "DEADLINE_EXCEEDED", "OVERLOADED")
+
+METHODS: dict[str, Method] = {
+    method.name: method
+    for method in (
+        Method(
+            "hello",
+            p.HelloParams,
+            "Introduce the client; optional on a Unix socket, first and with a token on TCP.",
+            "{protocol, server: {name, version, pid}, limits, models, default_model, namespace}",
+            ("UNAUTHENTICATED", "NAMESPACE_NOT_FOUND", "INVALID_REQUEST"),
+        ),
+        Method("ping", p.NoParams, "Answer at once.", '"pong"'),
+        Method(
+            "embed",
+            p.EmbedParams,
+            "Turn texts into vectors: from the cache where they are known, else by the model.",
+            "{model, fingerprint, dim, count, vectors, hits: {tier: n}, computed, deduplicated, "
+            "tokens, truncated: [index], errors: [{index, code, message, ...}]}",
+            ("NAMESPACE_NOT_FOUND", *_MODEL_ERRORS, *_WORK_ERRORS),
+        ),
+        Method(
+            "similarity",
+            p.SimilarityParams,
+            "Cosine similarity of every text of `a` with every text of `b`.",
+            "{model, scores} with scores of shape [len(a), len(b)]",
+            ("NAMESPACE_NOT_FOUND", *_MODEL_ERRORS, *_WORK_ERRORS),
+        ),
+        Method(
+            "count_tokens",
+            p.CountTokensParams,
+            "Tokens of each text, special tokens included, before any truncation.",
+            "{model, tokens: [n], max_tokens}",
+            _MODEL_ERRORS,
+        ),
+        Method("cache.stats", p.NoParams, "Tiers, write-behind and namespaces.", "CacheStats"),
+        Method(
+            "cache.clear",
+            p.CacheClearParams,
+            "Forget the vectors of a namespace, or of all.",
+            "{tier: records removed}",
+            ("NAMESPACE_NOT_FOUND",),
+        ),
+        Method(
+            "models.list",
+            p.NoParams,
+            "Models that are loaded, stored or in the catalog.",
+            "[{name, state, dim, max_tokens, fingerprint, licence, source, precision, "
+            "is_default, size_bytes}]",
+        ),
+        Method(
+            "models.load",
+            p.ModelParams,
+            "Load a model, fetching it first when it is of the catalog.",
+            "{name, fingerprint, dim, max_tokens}",
+            _MODEL_ERRORS,
+        ),
+        Method(
+            "models.unload",
+            p.ModelParams,
+            "Let go of a loaded model; its cached vectors stay.",
+            "{name, unloaded}",
+            ("MODEL_NOT_FOUND",),
+        ),
+        Method(
+            "stats",
+            p.StatsParams,
+            "The latest snapshot: everything that the dashboard shows.",
+            "Snapshot",
+        ),
+        Method(
+            "stats.subscribe",
+            p.SubscribeParams,
+            "Send a `stats` notification with the newest snapshot now and then.",
+            "{subscription}",
+        ),
+        Method(
+            "stats.unsubscribe",
+            p.UnsubscribeParams,
+            "End a subscription.",
+            "{unsubscribed}",
+        ),
+        Method(
+            "shutdown",
+            p.NoParams,
+            "Finish what is open, write everything down and leave.",
+            '{state: "draining"}',
+        ),
+    )
+}
+
+
+def describe() -> list[dict[str, Any]]:
+    """The table as plain data: name, summary, params (name, type, default, doc), result, errors."""
+    return [
+        {
+            "name": method.name,
+            "summary": method.summary,
+            "params": _params_of(method.params),
+            "result": method.result,
+            "errors": ["INVALID_PARAMS", *method.errors],
+        }
+        for method in METHODS.values()
+    ]
+
+
+def _params_of(kind: type[p.Params]) -> list[dict[str, Any]]:
+    hints = get_type_hints(kind, include_extras=True)
+    rows = []
+    for field in msgspec.structs.fields(kind):
+        default = field.default
+        if field.default_factory is not msgspec.NODEFAULT:
+            default = field.default_factory()
+        row: dict[str, Any] = {"name": field.name, "type": _type_name(hints[field.name])}
+        row["doc"] = next((part.description or "" for part in get_args(hints[field.name])[1:]), "")
+        row["required"] = field.required
+        row["default"] = None if field.required else default
+        rows.append(row)
+    return rows
+
+
+def _type_name(hint: Any) -> str:
+    if get_origin(hint) is Annotated:
+        return _type_name(get_args(hint)[0])
+    if words := p.literals_of(hint):
+        name = " | ".join(f'"{word}"' for word in words)
+        return f"{name} | null" if type(None) in get_args(hint) else name
+    names = {str: "str", int: "int", float: "float", bool: "bool", type(None): "null"}
+    if hint in names:
+        return names[hint]
+    if get_origin(hint) is list:
+        return f"[{_type_name(get_args(hint)[0])}]"
+    return " | ".join(_type_name(part) for part in get_args(hint))

@@ -1,0 +1,57 @@
+"""Who is asking: one record a connection, counted for the dashboard."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from emberd.telemetry import Histogram
+from emberd.wire.snapshot import ClientStats
+
+__all__ = ["Caller"]
+
+
+@dataclass(slots=True, eq=False)
+class Caller:
+    """A connection's identity and counts; owned by the event loop's thread."""
+
+    id: int
+    transport: Literal["unix", "tcp", "http"] = "unix"
+    name: str = ""
+    pid: int = 0
+    namespace: str = "default"
+    connected_at: float = field(default_factory=time.monotonic)
+    in_flight: int = 0
+    requests: int = 0
+    failed: int = 0
+    texts: int = 0
+    hits: int = 0
+    latency: Histogram = field(default_factory=Histogram)
+    window: Counter[str] = field(default_factory=Counter)
+    push: Callable[[dict[str, Any]], None] = lambda snapshot: None
+    """Hands the newest snapshot to a subscriber; drops it where the last is still unsent."""
+
+    def stats(self, window_s: float) -> ClientStats:
+        """Figures for the snapshot; starts a new window."""
+        latency = self.latency.take()
+        texts = self.texts - self.window["texts"]
+        hits = self.hits - self.window["hits"]
+        self.window["texts"], self.window["hits"] = self.texts, self.hits
+        return ClientStats(
+            id=self.id,
+            name=self.name,
+            pid=self.pid,
+            transport=self.transport,
+            connected_s=time.monotonic() - self.connected_at,
+            in_flight=self.in_flight,
+            requests=self.requests,
+            failed=self.failed,
+            texts=self.texts,
+            texts_per_s=texts / window_s,
+            hit_ratio=hits / texts if texts else 0.0,
+            p50_ms=latency.p50_ms,
+            p99_ms=latency.p99_ms,
+        )

@@ -1,0 +1,187 @@
+"""Computing what no tier had: once a key, kept as soon as it is there, told to all who wait."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+
+from emberd.cache import Cache, Flights, KeySpace
+from emberd.cache.values import pack_values
+from emberd.engine import Embedded, Engine
+from emberd.errors import CancelledRequestError, EmberdError, InternalError
+from emberd.service.registry import LoadedModel
+
+if TYPE_CHECKING:
+    from emberd.service.embedding import Work
+
+__all__ = ["Computations"]
+
+_INTERACTIVE_TEXTS = 16
+
+T = TypeVar("T")
+Outcome = bytes | EmberdError
+
+
+@dataclass(slots=True, eq=False)
+class _Landing:
+    """One text under computation; `value` is settled with its cached form."""
+
+    model: LoadedModel
+    space: KeySpace
+    text: str
+    key: bytes
+    value: asyncio.Future[bytes]
+    embedded: asyncio.Future[Embedded]
+
+    def follow(self) -> None:
+        """Who waits for the value has gone: the engine need not compute it."""
+        self.value.add_done_callback(
+            lambda value: self.embedded.cancel() if value.cancelled() else None
+        )
+
+
+class Computations:
+    """Owned by the event loop's thread."""
+
+    def __init__(self, engine: Engine, cache: Cache) -> None:
+        self._engine = engine
+        self._cache = cache
+        self._flights: Flights[tuple[str, bytes], bytes] = Flights()
+        self._landed: list[_Landing] = []
+
+    async def cached(
+        self, work: Work, texts: list[str], keys: list[bytes]
+    ) -> dict[str, bytes | EmberdError]:
+        """The value (or the error) of each text; texts that another request is computing are
+        waited for instead of computed again.
+
+        Raises OverloadedError where the engine's queue is full.
+        """
+        flights = [(work.space.namespace, key) for key in keys]
+        futures, leaders = self._flights.join(flights)
+        try:
+            self._launch(work, [texts[i] for i in leaders], [keys[i] for i in leaders])
+        except EmberdError as exc:
+            self._flights.fail([flights[i] for i in leaders], exc)
+            _leave(futures)
+            raise
+        outcomes = await _outcomes(texts, futures)
+        led = sum(1 for i in leaders if isinstance(outcomes[texts[i]], bytes))
+        good = sum(1 for outcome in outcomes.values() if isinstance(outcome, bytes))
+        work.computed += led
+        work.deduplicated += good - led
+        return outcomes
+
+    async def uncached(self, work: Work, texts: list[str]) -> dict[str, bytes | EmberdError]:
+        """The value (or the error) of each text, computed whatever the cache holds."""
+        embedded = self._submit(work, texts)
+        outcomes: dict[str, Outcome] = {}
+        good: list[tuple[str, Embedded]] = []
+        for text, result in (await _outcomes(texts, embedded)).items():
+            if isinstance(result, EmberdError):
+                outcomes[text] = result
+            else:
+                good.append((text, result))
+        values = _pack([result for _, result in good], work.model)
+        outcomes.update(zip((text for text, _ in good), values, strict=True))
+        work.computed += len(good)
+        return outcomes
+
+    def _submit(self, work: Work, texts: Sequence[str]) -> list[asyncio.Future[Embedded]]:
+        prefix = work.space.prompt
+        few = len(texts) <= _INTERACTIVE_TEXTS
+        return self._engine.submit(
+            work.model.fingerprint,
+            [prefix + text for text in texts] if prefix else texts,
+            truncate=work.params.truncate,
+            priority=work.params.priority or ("interactive" if few else "bulk"),
+        )
+
+    def _launch(self, work: Work, texts: list[str], keys: list[bytes]) -> None:
+        if not texts:
+            return
+        create_future = asyncio.get_running_loop().create_future
+        landings = [
+            _Landing(work.model, work.space, text, key, create_future(), embedded)
+            for text, key, embedded in zip(texts, keys, self._submit(work, texts), strict=True)
+        ]
+        for landing in landings:
+            landing.follow()
+            landing.embedded.add_done_callback(partial(self._land, landing))
+        namespace = work.space.namespace
+        self._flights.launch(
+            [(namespace, key) for key in keys], [landing.value for landing in landings]
+        )
+
+    def _land(self, landing: _Landing, _: asyncio.Future[Embedded]) -> None:
+        """Texts of one batch land together: keep and tell them together."""
+        if not self._landed:
+            asyncio.get_running_loop().call_soon(self._settle)
+        self._landed.append(landing)
+
+    def _settle(self) -> None:
+        landed, self._landed = self._landed, []
+        good: dict[int, list[_Landing]] = {}
+        for landing in landed:
+            if landing.embedded.cancelled():
+                landing.value.cancel()
+            elif (error := landing.embedded.exception()) is not None:
+                if not landing.value.done():
+                    landing.value.set_exception(error)
+            else:
+                good.setdefault(id(landing.space), []).append(landing)
+        for group in good.values():
+            self._keep(group)
+
+    def _keep(self, landings: list[_Landing]) -> None:
+        first = landings[0]
+        values = _pack([landing.embedded.result() for landing in landings], first.model)
+        self._cache.store(
+            first.space,
+            [landing.text for landing in landings],
+            [landing.key for landing in landings],
+            values,
+        )
+        for landing, value in zip(landings, values, strict=True):
+            if not landing.value.done():
+                landing.value.set_result(value)
+
+
+def _pack(results: Sequence[Embedded], model: LoadedModel) -> list[bytes]:
+    if not results:
+        return []
+    return pack_values(
+        np.stack([result.vector for result in results]),
+        [result.tokens for result in results],
+        [result.truncated for result in results],
+        model.dtype,
+    )
+
+
+def _leave(futures: Sequence[asyncio.Future[bytes]]) -> None:
+    for future in futures:
+        future.cancel()
+
+
+async def _outcomes(
+    texts: Sequence[str], futures: Sequence[asyncio.Future[T]]
+) -> dict[str, T | EmberdError]:
+    # gather cancels the futures when this request is cancelled: that is leaving the flights.
+    results = await asyncio.gather(*futures, return_exceptions=True)
+    return {
+        text: _as_error(result) if isinstance(result, BaseException) else result
+        for text, result in zip(texts, results, strict=True)
+    }
+
+
+def _as_error(error: BaseException) -> EmberdError:
+    if isinstance(error, EmberdError):
+        return error
+    if isinstance(error, asyncio.CancelledError):
+        return CancelledRequestError("The computation was given up. Ask again.")
+    return InternalError(f"{type(error).__name__}: {error}. `emberd logs` has more.")

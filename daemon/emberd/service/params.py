@@ -1,0 +1,199 @@
+"""The parameters of each method, as types: what a request may hold, and the words that explain it.
+
+A field's `Meta(description=...)` is what `emberd api` prints.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+
+import msgspec
+from msgspec import Meta
+
+from emberd.errors import InvalidParamsError
+
+__all__ = [
+    "CacheClearParams",
+    "CountTokensParams",
+    "EmbedParams",
+    "HelloParams",
+    "ModelParams",
+    "NoParams",
+    "Params",
+    "SimilarityParams",
+    "StatsParams",
+    "SubscribeParams",
+    "UnsubscribeParams",
+    "bind",
+]
+
+Dtype = Literal["f32", "f16", "i8", "bit"]
+Truncate = Literal["end", "start", "error"]
+Milliseconds = Annotated[float, Meta(gt=0)]
+
+
+class Params(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Base of every method's parameters; the order of the fields is the positional order."""
+
+
+P = TypeVar("P", bound=Params)
+
+
+class NoParams(Params, frozen=True):
+    """A method without parameters."""
+
+
+class HelloParams(Params, frozen=True, kw_only=True):
+    client: Annotated[str, Meta(description="the client's name, shown on the dashboard")] = ""
+    protocol: Annotated[
+        list[int], Meta(min_length=2, max_length=2, description="oldest and newest version spoken")
+    ] = msgspec.field(default_factory=lambda: [1, 1])
+    token: Annotated[str | None, Meta(description="the secret that TCP listeners demand")] = None
+    namespace: Annotated[
+        str | None, Meta(description="the cache namespace of requests that name none")
+    ] = None
+    pid: Annotated[int | None, Meta(description="the client's process id")] = None
+
+
+class EmbedParams(Params, frozen=True):
+    texts: Annotated[list[str] | str, Meta(description="the texts; a bare string is one text")]
+    model: Annotated[str | None, Meta(description="a model's name; null is the default")] = None
+    prompt: Annotated[
+        str | None, Meta(description="the name of one of the model's prompts, put before each text")
+    ] = None
+    prefix: Annotated[
+        str | None, Meta(description="literal words to put before each text, instead of a prompt")
+    ] = None
+    dimensions: Annotated[
+        Annotated[int, Meta(ge=1)] | None,
+        Meta(description="keep this many dimensions and normalise again"),
+    ] = None
+    truncate: Annotated[
+        Truncate, Meta(description="which end of a text over the model's window is cut, or error")
+    ] = "end"
+    dtype: Annotated[Dtype, Meta(description="how a number travels in `bin` vectors")] = "f32"
+    format: Annotated[
+        Literal["bin", "list"], Meta(description="little-endian bytes with a shape, or lists")
+    ] = "bin"
+    deadline_ms: Annotated[
+        Milliseconds | None, Meta(description="give up, and drop the work, after this long")
+    ] = None
+    priority: Annotated[
+        Literal["interactive", "bulk"] | None,
+        Meta(description="null: interactive up to 16 texts, bulk above"),
+    ] = None
+    namespace: Annotated[
+        str | None, Meta(description="the cache namespace; null is the connection's")
+    ] = None
+    partial: Annotated[
+        bool, Meta(description="answer the good vectors beside per-text errors (rows of zeros)")
+    ] = False
+    use_cache: Annotated[bool, Meta(description="look vectors up in the cache and keep them")] = (
+        True
+    )
+
+
+class SimilarityParams(Params, frozen=True):
+    a: Annotated[list[str] | str, Meta(description="texts, one a row of the result")]
+    b: Annotated[list[str] | str, Meta(description="texts, one a column of the result")]
+    model: Annotated[str | None, Meta(description="a model's name; null is the default")] = None
+    namespace: Annotated[str | None, Meta(description="the cache namespace")] = None
+    deadline_ms: Annotated[Milliseconds | None, Meta(description="give up after this long")] = None
+    format: Annotated[
+        Literal["bin", "list"], Meta(description="little-endian bytes with a shape, or lists")
+    ] = "bin"
+
+
+class CountTokensParams(Params, frozen=True):
+    texts: Annotated[list[str] | str, Meta(description="the texts; a bare string is one text")]
+    model: Annotated[str | None, Meta(description="a model's name; null is the default")] = None
+
+
+class CacheClearParams(Params, frozen=True):
+    namespace: Annotated[str | None, Meta(description="the namespace; null clears them all")] = None
+
+
+class ModelParams(Params, frozen=True):
+    name: Annotated[str, Meta(min_length=1, description="the model's name")]
+
+
+class StatsParams(Params, frozen=True):
+    fresh: Annotated[bool, Meta(description="wait for the next snapshot (a second at most)")] = (
+        False
+    )
+
+
+class SubscribeParams(Params, frozen=True):
+    interval_s: Annotated[
+        float, Meta(ge=0.1, le=3600, description="seconds between snapshots, in whole seconds up")
+    ] = 1.0
+
+
+class UnsubscribeParams(Params, frozen=True):
+    subscription: Annotated[int, Meta(description="the id that stats.subscribe answered")]
+
+
+def bind(values: Sequence[Any], kind: type[P]) -> P:
+    """Bind a request's params array to `kind`: one map of named values, or positional values.
+
+    Raises InvalidParamsError; `details.field` names the parameter (with the index in a list).
+    """
+    if len(values) == 1 and type(values[0]) is dict:
+        named = values[0]
+    else:
+        fields = kind.__struct_fields__
+        if len(values) > len(fields):
+            raise InvalidParamsError(
+                f"{len(values)} positional parameters, but at most {len(fields)} are known: "
+                f"{', '.join(fields) or 'none'}."
+            )
+        named = dict(zip(fields, values, strict=False))
+    try:
+        return msgspec.convert(named, kind)
+    except msgspec.ValidationError as exc:
+        raise _explained(exc, named, kind) from exc
+
+
+def _explained(
+    exc: msgspec.ValidationError, named: dict[str, Any], kind: type[Params]
+) -> InvalidParamsError:
+    known = kind.__struct_fields__
+    unknown = [str(name) for name in named if name not in known]
+    if unknown:
+        near = difflib.get_close_matches(unknown[0], known, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known) or 'none'}."
+        return InvalidParamsError(
+            f"Unknown parameter {unknown[0]!r}; {hint}", details={"field": unknown[0]}
+        )
+    missing = [name for name in known[: _required(kind)] if name not in named]
+    if missing:
+        return InvalidParamsError(
+            f"The parameter {missing[0]!r} is missing. `emberd api` shows every parameter.",
+            details={"field": missing[0]},
+        )
+    message, _, path = str(exc).partition(" - at `$.")
+    field = path.rstrip("`")
+    return InvalidParamsError(
+        f"{field or 'params'}: {message[:1].lower()}{message[1:]}{_choices(kind, field)}. "
+        "`emberd api` shows every parameter.",
+        details={"field": field},
+    )
+
+
+def _choices(kind: type[Params], field: str) -> str:
+    """The allowed words of a field that takes one of a few."""
+    words = literals_of(get_type_hints(kind).get(field))
+    return f" (one of {', '.join(words)})" if words else ""
+
+
+def literals_of(hint: Any) -> list[str]:
+    """The words of a `Literal` in a type, however it is wrapped."""
+    if get_origin(hint) is Literal:
+        return [str(word) for word in get_args(hint)]
+    return [word for part in get_args(hint) for word in literals_of(part)]
+
+
+def _required(kind: type[Params]) -> int:
+    return len(kind.__struct_fields__) - len(kind.__struct_defaults__)

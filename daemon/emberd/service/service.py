@@ -1,0 +1,190 @@
+"""The service: one handler a method, no transport. Transports call `Service.call`."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import os
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from emberd import __version__
+from emberd.cache import Cache
+from emberd.config import Settings
+from emberd.engine import Engine
+from emberd.errors import (
+    InvalidParamsError,
+    InvalidRequestError,
+    MethodNotFoundError,
+    ShuttingDownError,
+    UnauthenticatedError,
+)
+from emberd.service import params as p
+from emberd.service.api import METHODS
+from emberd.service.callers import Caller
+from emberd.service.embedding import EmbeddingService
+from emberd.service.registry import ModelRegistry
+from emberd.service.subscriptions import Snapshots
+from emberd.wire.hello import PROTOCOL_VERSION
+from emberd.wire.vectors import encode_vectors, vectors_to_lists
+
+__all__ = ["Service"]
+
+_ALLOWED_WHILE_DRAINING = frozenset({"hello", "ping", "stats", "shutdown"})
+_SCORES_LIMIT = 16_000_000  # 64 MB of float32
+
+Result = Any | Coroutine[Any, Any, Any]
+
+
+class Service:
+    """What each method does. Owned by the event loop's thread."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        engine: Engine,
+        cache: Cache,
+        registry: ModelRegistry,
+        embedding: EmbeddingService,
+        snapshots: Snapshots,
+        shut_down: Callable[[str], None],
+    ) -> None:
+        self._settings = settings
+        self._engine = engine
+        self._cache = cache
+        self._registry = registry
+        self._embedding = embedding
+        self._snapshots = snapshots
+        self._shut_down = shut_down
+        self.is_draining = False
+        self._handlers: dict[str, tuple[type[p.Params], Callable[[Any, Caller], Result]]] = {
+            name: (method.params, getattr(self, f"_{name.replace('.', '_')}"))
+            for name, method in METHODS.items()
+        }
+
+    def call(self, method: str, values: Sequence[Any], caller: Caller) -> Result:
+        """The result, or a coroutine for it where something must be waited for.
+
+        Raises EmberdError; the coroutine raises nothing else on purpose.
+        """
+        try:
+            kind, handler = self._handlers[method]
+        except (KeyError, TypeError):
+            raise _unknown_method(method) from None
+        if self.is_draining and method not in _ALLOWED_WHILE_DRAINING:
+            raise ShuttingDownError(
+                "The daemon is shutting down; connect again in a moment.", retry_after_ms=1000
+            )
+        return handler(p.bind(values, kind), caller)
+
+    def check_token(self, token: str | None, expected: str) -> None:
+        """Raises UnauthenticatedError unless the tokens are equal."""
+        if not expected or not hmac.compare_digest((token or "").encode(), expected.encode()):
+            raise UnauthenticatedError(
+                "The token is missing or wrong; give the one of tcp.token in the settings.",
+                details={"field": "token"},
+            )
+
+    def _hello(self, params: p.HelloParams, caller: Caller) -> dict[str, Any]:
+        if caller.transport == "tcp":
+            self.check_token(params.token, self._settings.tcp.token)
+        oldest, newest = params.protocol
+        if not oldest <= PROTOCOL_VERSION <= newest:
+            raise InvalidRequestError(
+                f"This daemon ({__version__}) speaks protocol {PROTOCOL_VERSION}; the client "
+                f"speaks {oldest} to {newest}. Update the older of the two.",
+                details={"field": "protocol", "protocol": PROTOCOL_VERSION},
+            )
+        caller.namespace = self._embedding.namespace_of(params.namespace, caller)
+        caller.name = params.client[:64] or caller.name
+        caller.pid = caller.pid or params.pid or 0
+        return {
+            "protocol": PROTOCOL_VERSION,
+            "server": {"name": "emberd", "version": __version__, "pid": os.getpid()},
+            "limits": self._limits(),
+            "models": self._registry.describe(),
+            "default_model": self._registry.default_name,
+            "namespace": caller.namespace,
+        }
+
+    def _ping(self, params: p.NoParams, caller: Caller) -> str:
+        return "pong"
+
+    def _embed(self, params: p.EmbedParams, caller: Caller) -> Result:
+        return self._embedding.embed(params, caller)
+
+    async def _similarity(self, params: p.SimilarityParams, caller: Caller) -> dict[str, Any]:
+        request = p.EmbedParams(
+            [], params.model, namespace=params.namespace, deadline_ms=params.deadline_ms
+        )
+        sizes = [1 if isinstance(side, str) else len(side) for side in (params.a, params.b)]
+        if sizes[0] * sizes[1] > _SCORES_LIMIT:
+            raise InvalidParamsError(
+                f"{sizes[0]} x {sizes[1]} scores are over the limit of {_SCORES_LIMIT}; "
+                "ask for parts of the table.",
+                details={"field": "b"},
+            )
+        a = await self._embedding.vectors(params.a, "a", request, caller)
+        b = await self._embedding.vectors(params.b, "b", request, caller)
+        scores = await asyncio.to_thread(lambda: np.clip(a @ b.T, -1.0, 1.0))
+        encode = encode_vectors if params.format == "bin" else vectors_to_lists
+        model = await self._registry.ensure(params.model)
+        return {"model": model.info.name, "scores": encode(scores, "f32")}
+
+    async def _count_tokens(self, params: p.CountTokensParams, caller: Caller) -> dict[str, Any]:
+        texts = self._embedding.checked_texts(params.texts)
+        model = await self._registry.ensure(params.model)
+        return {
+            "model": model.info.name,
+            "tokens": await self._engine.count_tokens(model.fingerprint, texts),
+            "max_tokens": model.info.max_tokens,
+        }
+
+    def _cache_stats(self, params: p.NoParams, caller: Caller) -> dict[str, Any]:
+        # The latest snapshot's part, not a second reading: windowed figures are read once.
+        cache: dict[str, Any] = self._snapshots.latest_plain()["cache"]
+        return cache
+
+    async def _cache_clear(self, params: p.CacheClearParams, caller: Caller) -> dict[str, int]:
+        if params.namespace is not None:
+            self._embedding.namespace_of(params.namespace, caller)
+        return await self._cache.clear(params.namespace)
+
+    async def _models_list(self, params: p.NoParams, caller: Caller) -> list[dict[str, Any]]:
+        return await self._registry.known()
+
+    async def _models_load(self, params: p.ModelParams, caller: Caller) -> dict[str, Any]:
+        model = await self._registry.ensure(params.name)
+        return {"name": model.info.name, **self._registry.describe()[model.info.name]}
+
+    async def _models_unload(self, params: p.ModelParams, caller: Caller) -> dict[str, Any]:
+        return {"name": params.name, "unloaded": await self._registry.unload(params.name)}
+
+    def _stats(self, params: p.StatsParams, caller: Caller) -> Result:
+        return self._snapshots.next_plain() if params.fresh else self._snapshots.latest_plain()
+
+    def _stats_subscribe(self, params: p.SubscribeParams, caller: Caller) -> dict[str, Any]:
+        return {"subscription": self._snapshots.subscribe(caller, params.interval_s)}
+
+    def _stats_unsubscribe(self, params: p.UnsubscribeParams, caller: Caller) -> dict[str, Any]:
+        return {"unsubscribed": self._snapshots.unsubscribe(caller, params.subscription)}
+
+    def _shutdown(self, params: p.NoParams, caller: Caller) -> dict[str, str]:
+        self._shut_down(f"asked by {caller.name or 'a client'} (pid {caller.pid})")
+        return {"state": "draining"}
+
+    def _limits(self) -> dict[str, Any]:
+        limits: dict[str, Any] = msgspec.to_builtins(self._settings.limits)
+        return limits
+
+
+def _unknown_method(method: str) -> MethodNotFoundError:
+    import difflib  # noqa: PLC0415 - only on this path
+
+    near = difflib.get_close_matches(str(method), METHODS, n=1)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    return MethodNotFoundError(f"No method {method!r}.{hint} `emberd api` lists the methods.")

@@ -1,0 +1,112 @@
+"""The once-a-second tick: the latest snapshot, those who wait for it and those who follow it."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from emberd.service.callers import Caller
+from emberd.service.snapshots import SnapshotBuilder, to_plain
+from emberd.wire.snapshot import Snapshot
+
+__all__ = ["Snapshots"]
+
+_PERIOD_S = 1.0
+
+
+@dataclass(slots=True)
+class _Subscription:
+    caller: Caller
+    every: int
+    """In ticks."""
+    due: int
+
+
+class Snapshots:
+    """Builds and hands out snapshots. Owned by the event loop's thread."""
+
+    def __init__(
+        self,
+        builder: SnapshotBuilder,
+        callers: Callable[[], Iterable[Caller]],
+        state: Callable[[], tuple[bool, list[str]]],
+    ) -> None:
+        self._builder = builder
+        self._callers = callers
+        self._state = state
+        self._subscriptions: dict[int, _Subscription] = {}
+        self._ids = itertools.count(1)
+        self._ticks = 0
+        self._waiting: list[asyncio.Future[dict[str, Any]]] = []
+        self._handle: asyncio.TimerHandle | None = None
+        self.latest: Snapshot = self._build()
+
+    def start(self) -> None:
+        """Tick from now on."""
+        loop = asyncio.get_running_loop()
+        self._handle = loop.call_later(_PERIOD_S, self._tick)
+
+    def stop(self) -> None:
+        """Tick no more; those who wait get the latest."""
+        if self._handle is not None:
+            self._handle.cancel()
+            self._handle = None
+        self._settle(self.latest_plain())
+
+    def latest_plain(self) -> dict[str, Any]:
+        """The latest snapshot as it travels."""
+        return self._plain
+
+    async def next_plain(self) -> dict[str, Any]:
+        """The next snapshot as it travels."""
+        future: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+        self._waiting.append(future)
+        return await future
+
+    def subscribe(self, caller: Caller, interval_s: float) -> int:
+        """Send `caller` snapshots from now on; the first at once."""
+        number = next(self._ids)
+        every = max(1, round(interval_s / _PERIOD_S))
+        self._subscriptions[number] = _Subscription(caller, every, self._ticks + every)
+        asyncio.get_running_loop().call_soon(caller.push, self._plain)
+        return number
+
+    def unsubscribe(self, caller: Caller, number: int) -> bool:
+        """End one of the caller's own subscriptions; False when there is none such."""
+        subscription = self._subscriptions.get(number)
+        if subscription is None or subscription.caller is not caller:
+            return False
+        del self._subscriptions[number]
+        return True
+
+    def forget(self, caller: Caller) -> None:
+        """End every subscription of a connection that has gone."""
+        gone = [n for n, entry in self._subscriptions.items() if entry.caller is caller]
+        for number in gone:
+            del self._subscriptions[number]
+
+    def _build(self) -> Snapshot:
+        is_draining, problems = self._state()
+        snapshot = self._builder.build(self._callers(), is_draining=is_draining, problems=problems)
+        self._plain = to_plain(snapshot)
+        return snapshot
+
+    def _tick(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._handle = loop.call_later(_PERIOD_S, self._tick)
+        self._ticks += 1
+        self.latest = self._build()
+        self._settle(self._plain)
+        for subscription in self._subscriptions.values():
+            if subscription.due <= self._ticks:
+                subscription.due = self._ticks + subscription.every
+                subscription.caller.push(self._plain)
+
+    def _settle(self, plain: dict[str, Any]) -> None:
+        waiting, self._waiting = self._waiting, []
+        for future in waiting:
+            if not future.done():
+                future.set_result(plain)
