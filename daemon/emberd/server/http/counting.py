@@ -1,0 +1,76 @@
+"""The callers behind the connections, and the counts of their requests."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from emberd.service.callers import Caller
+from emberd.service.statistics import Statistics
+
+__all__ = ["Callers", "Outcome"]
+
+_NAME_LENGTH = 64
+
+
+@dataclass(slots=True)
+class Outcome:
+    """Of one request. One that ends without an answer has failed."""
+
+    is_failed: bool = True
+
+
+class Callers:
+    """A caller a connection, from its first request that is let in."""
+
+    def __init__(
+        self,
+        make: Callable[[str], Caller],
+        release: Callable[[Caller], None],
+        statistics: Statistics,
+    ) -> None:
+        self._make = make
+        self._release = release
+        self._statistics = statistics
+        self._by_connection: dict[Hashable, Caller] = {}
+
+    def of(self, connection: Hashable, agent: str) -> Caller:
+        """The caller of a connection, made under its client's name when it is new."""
+        caller = self._by_connection.get(connection)
+        if caller is None:
+            caller = self._by_connection[connection] = self._make(agent[:_NAME_LENGTH])
+        return caller
+
+    def name_of(self, connection: Hashable) -> str:
+        """The name of a connection's caller; empty before it has one."""
+        caller = self._by_connection.get(connection)
+        return caller.name if caller else ""
+
+    def forget(self, connection: Hashable) -> None:
+        """The connection has ended."""
+        if (caller := self._by_connection.pop(connection, None)) is not None:
+            self._release(caller)
+
+    def forget_all(self) -> None:
+        for connection in list(self._by_connection):
+            self.forget(connection)
+
+    @contextmanager
+    def counted(self, method: str, caller: Caller) -> Iterator[Outcome]:
+        """Count a request as one of the service's `method`, as the socket's sessions do."""
+        outcome = Outcome()
+        started = time.perf_counter()
+        caller.requests += 1
+        caller.in_flight += 1
+        self._statistics.in_flight += 1
+        try:
+            yield outcome
+        finally:
+            seconds = time.perf_counter() - started
+            caller.in_flight -= 1
+            self._statistics.in_flight -= 1
+            caller.failed += outcome.is_failed
+            caller.latency.record(seconds)
+            self._statistics.record(method, seconds, failed=outcome.is_failed)
