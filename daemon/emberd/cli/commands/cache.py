@@ -1,0 +1,118 @@
+"""`emberd cache`: look at the cache, or clear it."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from emberd.cli.context import App, Group, pass_app
+from emberd.cli.printing import percent, plural, print_json, size, table_lines
+
+if TYPE_CHECKING:
+    from emberd.wire.snapshot import CacheStats
+
+__all__ = ["command", "stats_lines"]
+
+
+@click.group(cls=Group, name="cache")
+def command() -> None:
+    """Look at the cache, or clear it.
+
+    \b
+    Examples:
+      $ emberd cache stats
+      $ emberd cache clear --namespace default
+    """
+
+
+@command.command()
+@click.option("--json", "as_json", is_flag=True, help="A JSON object.")
+@pass_app
+def stats(app: App, as_json: bool) -> None:
+    """Print what each tier and namespace holds.
+
+    \b
+    Examples:
+      $ emberd cache stats
+      $ emberd cache stats --json
+    """
+    with app.client() as client:
+        found = client.cache_stats()
+    if as_json:
+        print_json(found)
+    else:
+        click.echo("\n".join(stats_lines(found)))
+
+
+def stats_lines(stats: CacheStats) -> list[str]:
+    """Tiers in the order they are asked, then the namespaces, then what waits to be written."""
+    tiers = [
+        [
+            tier.name,
+            tier.state,
+            f"{tier.entries:,}",
+            size(tier.size_bytes),
+            size(tier.budget_bytes),
+            f"{tier.hits:,}",
+            _ratio(tier.hits, tier.misses),
+            f"{tier.evictions:,}",
+        ]
+        for tier in stats.tiers
+    ]
+    header = ["TIER", "STATE", "ENTRIES", "SIZE", "BUDGET", "HITS", "HIT%", "EVICTED"]
+    lines = table_lines(header, tiers, right="ENTRIES SIZE BUDGET HITS HIT% EVICTED")
+    lines += [f"  {tier.name}: {tier.message}" for tier in stats.tiers if tier.message]
+    spaces = [
+        [
+            space.name,
+            f"{space.entries:,}",
+            size(space.size_bytes),
+            f"{space.hits:,}",
+            _ratio(space.hits, space.misses),
+        ]
+        for space in stats.namespaces
+    ]
+    if spaces:
+        header = ["NAMESPACE", "ENTRIES", "SIZE", "HITS", "HIT%"]
+        lines += ["", *table_lines(header, spaces, right="ENTRIES SIZE HITS HIT%")]
+    behind = stats.write_behind
+    lost = f", {behind.dropped:,} dropped" if behind.dropped else ""
+    return [*lines, "", f"{behind.written:,} written, {behind.queued:,} waiting{lost}"]
+
+
+def _ratio(hits: int, misses: int) -> str:
+    return percent(hits / (hits + misses)) if hits + misses else "-"
+
+
+@command.command()
+@click.option("--namespace", metavar="NAME", help="Clear this one.")
+@click.option("--all", "everything", is_flag=True, help="Clear every namespace.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--json", "as_json", is_flag=True, help="A JSON object: tier -> records removed.")
+@pass_app
+def clear(app: App, namespace: str | None, everything: bool, yes: bool, as_json: bool) -> None:
+    """Forget the vectors of a namespace, or of all.
+
+    They are computed anew when they are asked for; nothing else is lost.
+
+    \b
+    Examples:
+      $ emberd cache clear --namespace default
+      $ emberd cache clear --all --yes
+    """
+    if everything == (namespace is not None):
+        raise click.UsageError("Name what to clear: --namespace NAME or --all.")
+    what = "every namespace" if everything else f"the namespace {namespace!r}"
+    if not yes:
+        if not sys.stdin.isatty():
+            raise click.UsageError("Not a terminal: add --yes.")
+        click.confirm(f"Forget the cached vectors of {what}?", abort=True, err=True)
+    with app.client() as client:
+        removed = client.cache_clear(namespace)
+    if as_json:
+        print_json(removed)
+        return
+    parts = [f"{plural(count, 'record')} from {tier}" for tier, count in removed.items()]
+    click.echo(f"removed {', '.join(parts) or 'nothing'}")

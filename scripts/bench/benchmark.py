@@ -1,0 +1,45 @@
+"""What a benchmark is, and what it is given to run with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from bench.figures import Figure
+from emberd.models import StoredModel
+
+__all__ = ["Bench", "Benchmark", "Device"]
+
+Device = Literal["auto", "cpu", "cuda"]
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """The circumstances of a run."""
+
+    model: StoredModel
+    device: Device = "cpu"
+    rounds: int = 5
+    is_quick: bool = False
+
+    def size(self, full: int, quick: int) -> int:
+        """How much of something to take."""
+        return quick if self.is_quick else full
+
+    @property
+    def settings(self) -> tuple[str, ...]:
+        """The settings that every daemon of the run has."""
+        return (f"engine.device={self.device}",)
+
+
+@dataclass(frozen=True, slots=True)
+class Benchmark:
+    """One benchmark of the list."""
+
+    name: str
+    question: str
+    """What it answers, for people."""
+    bar: str
+    """The bar that it states, in words."""
+    run: Callable[[Bench], list[Figure]]

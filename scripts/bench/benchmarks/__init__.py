@@ -1,0 +1,21 @@
+"""Every benchmark, in the order in which they run. A new one is a module here and a line below."""
+
+from __future__ import annotations
+
+from bench.benchmark import Benchmark
+from bench.benchmarks import bulk, loop, mixed, schedule, single, start, warm
+
+__all__ = ["BENCHMARKS"]
+
+BENCHMARKS: dict[str, Benchmark] = {
+    benchmark.name: benchmark
+    for benchmark in (
+        warm.BENCHMARK,
+        single.BENCHMARK,
+        schedule.BENCHMARK,
+        bulk.BENCHMARK,
+        mixed.BENCHMARK,
+        loop.BENCHMARK,
+        start.BENCHMARK,
+    )
+}

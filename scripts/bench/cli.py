@@ -1,0 +1,137 @@
+"""The command: which benchmarks, how often, what is printed and kept."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+import traceback
+from pathlib import Path
+from typing import Any, cast
+
+from bench.benchmark import Bench, Benchmark, Device
+from bench.figures import Figure
+from bench.record import Record
+from bench.table import render
+
+__all__ = ["main"]
+
+_ROUNDS, _QUICK_ROUNDS = 5, 3
+_DESCRIPTION = """\
+Measure emberd. Each benchmark starts a daemon of its own on temporary folders and takes turns
+between alternatives; your own daemon is not touched. Figures of one machine are only comparable
+with each other: what counts is the ratios.
+"""
+_EXAMPLES = """\
+examples:
+  .venv/bin/python scripts/bench                            all of it, about ten minutes
+  .venv/bin/python scripts/bench --quick                    a rough answer in two minutes
+  .venv/bin/python scripts/bench --only warm --only single  some of it
+  .venv/bin/python scripts/bench --json today.json          keep samples, machine and versions
+  .venv/bin/python scripts/bench --check                    exit code 1 where a bar is not met
+  .venv/bin/python scripts/bench --list                     the benchmarks and their bars
+
+The default model is fetched the first time. EMBERD_TEST_STORE, or --store, names a folder of
+models that is there already.
+"""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run; 0, or 1 where a benchmark could not run or (with --check) a bar is not met."""
+    options = _parser().parse_args(arguments)
+    from bench.benchmarks import BENCHMARKS  # noqa: PLC0415 - numpy and more: not for --help
+
+    if options.list:
+        print(_listed(BENCHMARKS))
+        return 0
+    unknown = [name for name in options.only if name not in BENCHMARKS]
+    if unknown:
+        print(f"error: no benchmark {unknown[0]!r}; --list shows them", file=sys.stderr)
+        return 2
+    chosen = [BENCHMARKS[name] for name in BENCHMARKS if not options.only or name in options.only]
+    record = Record(_command(arguments), _kept(options))
+    results, is_complete = _run_all(chosen, _bench(options))
+    if results:
+        print(render(results))
+    if options.json is not None:
+        record.write(options.json, results)
+    has_missed = any(figure.is_met is False for _, figures in results for figure in figures)
+    return int(not is_complete or (options.check and has_missed))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="scripts/bench",
+        description=_DESCRIPTION,
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("--only", metavar="NAME", action="append", default=[], help="run this one; may be repeated")
+    add("--rounds", metavar="N", type=_count, help=f"samples of each figure (default {_ROUNDS})")
+    add("--quick", action="store_true", help="fewer texts and rounds: under two minutes")
+    add("--json", metavar="FILE", type=Path, help="write the results, with all samples, to FILE")
+    add("--check", action="store_true", help="end with 1 where a bar is not met")
+    add("--list", action="store_true", help="print the benchmarks with their bars, and end")
+    add("--device", choices=("cpu", "auto", "cuda"), default="cpu", help="default: cpu")
+    add("--store", metavar="DIR", type=Path, help="a folder of models, as the daemon keeps it")
+    return parser
+
+
+def _count(text: str) -> int:
+    count = int(text)
+    if count < 1:
+        raise argparse.ArgumentTypeError("must be 1 or more")
+    return count
+
+
+def _bench(options: argparse.Namespace) -> Bench:
+    import platformdirs  # noqa: PLC0415
+
+    from emberd.models import DEFAULT_MODEL, ModelStore, pull  # noqa: PLC0415
+
+    named = options.store or os.environ.get("EMBERD_TEST_STORE")
+    # The tests' own folder: the model is fetched once for both.
+    store = ModelStore(Path(named or platformdirs.user_cache_path("emberd-tests") / "models"))
+    model = store.find(DEFAULT_MODEL) or pull(DEFAULT_MODEL, store)
+    return Bench(model, cast(Device, options.device), _rounds(options), options.quick)
+
+
+def _rounds(options: argparse.Namespace) -> int:
+    return int(options.rounds or (_QUICK_ROUNDS if options.quick else _ROUNDS))
+
+
+def _run_all(chosen: list[Benchmark], bench: Bench) -> tuple[list[tuple[str, list[Figure]]], bool]:
+    """The figures, and whether every benchmark gave some; one that fails does not end the run."""
+    results: list[tuple[str, list[Figure]]] = []
+    for benchmark in chosen:
+        print(f"{benchmark.name}: {benchmark.question}", file=sys.stderr, end=" ", flush=True)
+        started = time.perf_counter()
+        try:
+            results.append((benchmark.name, benchmark.run(bench)))
+        except Exception:
+            print("failed", file=sys.stderr)
+            traceback.print_exc()
+        else:
+            print(f"{time.perf_counter() - started:.0f} s", file=sys.stderr)
+    return results, len(results) == len(chosen)
+
+
+def _listed(benchmarks: dict[str, Benchmark]) -> str:
+    width = max(map(len, benchmarks))
+    lines = [
+        f"{name:{width}}  {benchmark.question}\n{'':{width}}  bar: {benchmark.bar}"
+        for name, benchmark in benchmarks.items()
+    ]
+    return "\n".join(lines)
+
+
+def _command(arguments: list[str] | None) -> list[str]:
+    """As one would type it again; a path is kept by its last part only."""
+    words = sys.argv[1:] if arguments is None else arguments
+    return ["scripts/bench", *(Path(word).name if "/" in word else word for word in words)]
+
+
+def _kept(options: argparse.Namespace) -> dict[str, Any]:
+    return {"rounds": _rounds(options), "quick": options.quick, "device": options.device}

@@ -1,0 +1,67 @@
+"""Where figures were taken: the machine, the versions, the state of the tree."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+__all__ = ["describe_machine", "describe_versions"]
+
+_PACKAGES = ("lmdb", "msgpack", "msgspec", "numpy", "tokenizers", "uvloop")
+_RUNTIMES = ("onnxruntime", "onnxruntime-gpu")
+
+
+def describe_machine() -> dict[str, Any]:
+    """Processor, cores, memory, system and the load before the run; nothing that names a person
+    or a host."""
+    return {
+        "processor": _processor(),
+        "cores": len(psutil.Process().cpu_affinity()) if _is_linux() else os.cpu_count(),
+        "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
+        "system": f"{platform.system()} {platform.release()}",
+        "load_average": [round(value, 2) for value in os.getloadavg()],
+    }
+
+
+def describe_versions() -> dict[str, str]:
+    """Of Python, emberd (with its commit, where it is a checkout) and what it runs on."""
+    found = {"python": platform.python_version(), "emberd": metadata.version("emberd")}
+    if commit := _commit():
+        found["commit"] = commit
+    for name in (*_PACKAGES, *_RUNTIMES):
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _processor() -> str:
+    if _is_linux():
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def _is_linux() -> bool:
+    return sys.platform == "linux"
+
+
+def _commit() -> str:
+    """The short hash of HEAD, with a + where files differ from it; empty outside a checkout."""
+    found = subprocess.run(
+        ["git", "describe", "--always", "--dirty=+", "--exclude=*"],
+        cwd=Path(__file__).parent,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return found.stdout.strip()

@@ -1,0 +1,152 @@
+"""Commands that look into a running daemon, against a small one on a real socket."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cli_server import SmallDaemon
+
+from emberd.cli.stat_line import HEADER
+
+
+def test_status_of_a_running_daemon(run_cli: Any, daemon: SmallDaemon) -> None:
+    outcome = run_cli("status")
+    assert outcome.code == 0
+    assert "CPU (2 cores) (CPUExecutionProvider)" in outcome.out
+    assert "small, 8 dim, loaded, default" in outcome.out
+    found = run_cli("status", "--json").json
+    assert found["running"] is True
+    assert found["daemon"]["socket"] == str(daemon.path)
+
+
+def test_status_without_a_daemon_exits_3_and_starts_none(run_cli: Any, home: Path) -> None:
+    outcome = run_cli("status")
+    assert outcome.code == 3
+    assert outcome.out == f"emberd is not running (socket {home}/run/emberd.sock)\n"
+    assert run_cli("status", "--json").json["running"] is False
+    assert run_cli("status", "-q").out == ""
+
+
+@pytest.mark.parametrize("words", [["stat"], ["cache", "stats"]], ids=" ".join)
+def test_looking_in_starts_no_daemon(run_cli: Any, words: list[str], home: Path) -> None:
+    outcome = run_cli(*words)
+    assert outcome.code == 1
+    assert "error: DAEMON_UNREACHABLE" in outcome.err
+    assert not (home / "run" / "emberd.lock").exists()
+
+
+@pytest.mark.usefixtures("daemon")
+def test_stat_once_is_a_header_and_a_line(run_cli: Any) -> None:
+    lines = run_cli("stat", "--once").out.splitlines()
+    assert lines[0] == HEADER
+    assert len(lines) == 2
+
+
+def test_stat_once_as_json_is_the_whole_snapshot(run_cli: Any, daemon: SmallDaemon) -> None:
+    found = run_cli("stat", "--once", "--json").json
+    assert found["daemon"]["pid"] == daemon.snapshot().daemon.pid
+    assert found["version"] == 1
+
+
+@pytest.mark.usefixtures("daemon")
+def test_cache_stats_are_tables_or_json(run_cli: Any) -> None:
+    out = run_cli("cache", "stats").out
+    assert "memory" in out
+    assert "75%" in out
+    assert "7 written, 0 waiting" in out
+    assert run_cli("cache", "stats", "--json").json["tiers"][0]["entries"] == 2
+
+
+@pytest.mark.usefixtures("daemon")
+def test_clearing_names_what_and_says_how_much(run_cli: Any) -> None:
+    run_cli("embed", "a", "b")
+    outcome = run_cli("cache", "clear", "--namespace", "default", "--yes")
+    assert outcome.out == "removed 2 records from memory, 0 records from lmdb\n"
+    assert run_cli("cache", "clear", "--all", "--yes", "--json").json == {"memory": 0, "lmdb": 0}
+
+
+def test_clearing_is_never_done_unasked(run_cli: Any, daemon: SmallDaemon) -> None:
+    outcome = run_cli("cache", "clear", "--all")
+    assert outcome.code == 2
+    assert "--yes" in outcome.err
+    assert daemon.params_of("cache.clear") == []
+
+
+def test_the_socket_can_be_named_before_or_after_the_command(
+    run_cli: Any, daemon: SmallDaemon, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("EMBERD_HOME", str(tmp_path / "another"))
+    assert run_cli("status").code == 3
+    assert run_cli("--socket", str(daemon.path), "status").code == 0
+    assert run_cli("status", "--socket", str(daemon.path)).code == 0
+    monkeypatch.setenv("EMBERD_SOCKET", str(daemon.path))
+    assert run_cli("status").code == 0
+    assert run_cli("status", "--socket", str(tmp_path / "nobody.sock")).code == 3
+
+
+def test_models_of_another_daemon_are_asked_of_it(run_cli: Any, daemon: SmallDaemon) -> None:
+    other = daemon.path.with_name("link.sock")
+    other.symlink_to(daemon.path)
+    rows = run_cli("models", "list", "--json", "--socket", str(other)).json
+    assert [(row["name"], row["state"]) for row in rows] == [("small", "loaded")]
+
+
+def test_models_are_listed_without_a_daemon(run_cli: Any) -> None:
+    rows = run_cli("models", "list", "--json").json
+    default = next(row for row in rows if row["is_default"])
+    assert default["name"] == "all-MiniLM-L6-v2"
+    assert default["state"] == "available"
+    lines = run_cli("models", "list").out.splitlines()
+    assert [line.split()[:3] for line in lines if line.startswith("*")] == [
+        ["*", "all-MiniLM-L6-v2", "available"]
+    ]
+
+
+@pytest.mark.parametrize("words", [["info"], ["remove", "--yes"]], ids=" ".join)
+def test_an_unknown_model_is_an_error_that_helps(run_cli: Any, words: list[str]) -> None:
+    outcome = run_cli("models", *words, "all-MiniLM-L6")
+    assert outcome.code == 1
+    assert "MODEL_NOT_FOUND" in outcome.err
+    assert "all-MiniLM-L6-v2" in outcome.err
+
+
+def test_the_method_table_is_printed_and_is_json(run_cli: Any) -> None:
+    assert "embed " in run_cli("api").out
+    one = run_cli("api", "embed")
+    assert "texts:" in one.out
+    assert "Errors: INVALID_PARAMS" in one.out
+    names = {row["name"] for row in run_cli("api", "--json").json}
+    assert {"hello", "embed", "stats.subscribe"} <= names
+
+
+def test_an_unknown_method_names_the_nearest(run_cli: Any) -> None:
+    outcome = run_cli("api", "embedd")
+    assert outcome.code == 1
+    assert "Did you mean 'embed'?" in outcome.err
+
+
+def test_versions_are_lines_or_json(run_cli: Any) -> None:
+    found = run_cli("version", "--json").json
+    assert {"emberd", "python", "numpy"} <= found.keys()
+    assert found["emberd"] in run_cli("version").out
+
+
+def test_the_dashboard_needs_a_terminal(run_cli: Any) -> None:
+    outcome = run_cli("top")
+    assert outcome.code == 2
+    assert "emberd stat" in outcome.err
+
+
+def test_an_error_of_the_daemon_keeps_its_code(run_cli: Any, daemon: SmallDaemon) -> None:
+    def refuse(_texts: list[str]) -> None:
+        from emberd.errors import ModelNotFoundError
+
+        raise ModelNotFoundError("No model 'x'. `emberd models list` shows them.")
+
+    daemon.before_embed = refuse
+    outcome = run_cli("embed", "a", "--json")
+    assert outcome.code == 1
+    assert json.loads(outcome.err)["error"]["code"] == "MODEL_NOT_FOUND"
