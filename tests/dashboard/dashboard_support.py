@@ -1,0 +1,148 @@
+"""What the dashboard's tests share: a scripted source, a clock that stands still, snapshots."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC
+from itertools import islice
+
+import msgspec
+from textual.pilot import Pilot
+
+from emberd.wire.snapshot import DaemonStats, Snapshot
+from emberd_tui.app import DashboardApp
+from emberd_tui.canvas import Canvas
+from emberd_tui.dashboard import Dashboard
+from emberd_tui.demo import demo_snapshots
+from emberd_tui.glyphs import UNICODE, Glyphs
+from emberd_tui.picture import Picture, paint
+from emberd_tui.spans import plain
+from emberd_tui.states import Live, State
+
+NOW = 1_000.0
+PAST = 90
+
+SNAPSHOTS = tuple(islice(demo_snapshots(), PAST))
+
+
+def past(snapshots: Sequence[Snapshot] = SNAPSHOTS, *, until: float = NOW) -> list[State]:
+    """One live state a second, the last one at `until`."""
+    first = until - len(snapshots) + 1
+    return [Live(snapshot, first + index) for index, snapshot in enumerate(snapshots)]
+
+
+def changed(snapshot: Snapshot, **daemon: object) -> Snapshot:
+    """The snapshot with some of its daemon's fields changed."""
+    return msgspec.structs.replace(
+        snapshot, daemon=msgspec.structs.replace(snapshot.daemon, **daemon)
+    )
+
+
+def empty_snapshot() -> Snapshot:
+    """What a daemon sends that has just started and has nothing at all."""
+    return Snapshot(daemon=DaemonStats(version="0.1.0", pid=7))
+
+
+def dashboard_of(states: Sequence[State], *, glyphs: Glyphs = UNICODE) -> Dashboard:
+    """A dashboard that has seen these states."""
+    dashboard = Dashboard(address="/run/emberd.sock", glyphs=glyphs, zone=UTC)
+    for state in states:
+        dashboard.take(state)
+    return dashboard
+
+
+def picture_of(
+    states: Sequence[State], size: tuple[int, int], *, glyphs: Glyphs = UNICODE, now: float = NOW
+) -> Picture:
+    """The picture after these states."""
+    return paint(dashboard_of(states, glyphs=glyphs).frame(now), *size)
+
+
+def text_of(picture: Picture) -> str:
+    """A picture's characters."""
+    return "\n".join(plain(line) for line in picture.lines)
+
+
+class ScriptedSource:
+    """Says what a test tells it to, and notes what is asked of it."""
+
+    def __init__(self, states: Sequence[State] = ()) -> None:
+        self.address = "/run/emberd.sock"
+        self.can_start = True
+        self.asked: list[str] = []
+        self._states: asyncio.Queue[State] = asyncio.Queue()
+        for state in states:
+            self._states.put_nowait(state)
+
+    def say(self, *states: State) -> None:
+        for state in states:
+            self._states.put_nowait(state)
+
+    def retry(self) -> None:
+        self.asked.append("retry")
+
+    def start(self) -> None:
+        self.asked.append("start")
+
+    async def states(self) -> AsyncIterator[State]:
+        while True:
+            yield await self._states.get()
+            self._states.task_done()
+
+    async def settled(self) -> None:
+        """Everything that was said has been taken."""
+        await asyncio.wait_for(self._states.join(), 10)
+
+
+class Running:
+    """An app that runs without a terminal, and what can be seen of it."""
+
+    def __init__(self, app: DashboardApp, source: ScriptedSource, pilot: Pilot[int]) -> None:
+        self.app = app
+        self.source = source
+        self.pilot = pilot
+        self.canvas = app.query_one(Canvas)
+
+    async def press(self, *keys: str) -> str:
+        """Press keys; returns what is on the screen then."""
+        await self.pilot.press(*keys)
+        return await self.screen()
+
+    async def say(self, *states: State) -> str:
+        """Let the source say something; returns what is on the screen then."""
+        self.source.say(*states)
+        await self.source.settled()
+        return await self.screen()
+
+    async def click_on(self, text: str) -> str:
+        """Click on the first place where `text` stands."""
+        lines = (await self.screen()).split("\n")
+        y = next(index for index, line in enumerate(lines) if text in line)
+        await self.pilot.click(Canvas, offset=(lines[y].index(text), y))
+        return await self.screen()
+
+    async def screen(self) -> str:
+        """The text that Textual has been given for every line."""
+        await self.pilot.pause()
+        strips = [self.canvas.render_line(y) for y in range(self.canvas.size.height)]
+        return "\n".join(strip.text for strip in strips)
+
+
+@asynccontextmanager
+async def running(
+    states: Sequence[State] = (),
+    size: tuple[int, int] = (80, 24),
+    *,
+    now: float = NOW,
+    ascii: bool = False,  # noqa: A002 - the app's own name for it
+) -> AsyncIterator[Running]:
+    """The app on a scripted source, at a clock that stands at `now`."""
+    source = ScriptedSource(states)
+    app = DashboardApp(source, clock=lambda: now, zone=UTC, ascii=ascii)
+    async with app.run_test(size=size) as pilot:
+        run = Running(app, source, pilot)
+        await source.settled()
+        await pilot.pause()
+        yield run

@@ -1,0 +1,203 @@
+"""The dashboard without a screen: states and keys in, frames out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import tzinfo
+from typing import Any
+
+from emberd.wire.snapshot import ClientStats, Snapshot
+from emberd_tui.axis import HEADROOM, Axis, decade_axis, linear_axis, settle
+from emberd_tui.frame import SORTS, WINDOWS_S, Frame, Overlay, Sort
+from emberd_tui.glyphs import UNICODE, Glyphs
+from emberd_tui.history import History
+from emberd_tui.states import Connecting, Live, State
+
+__all__ = ["Dashboard", "client_order", "smooth_rates"]
+
+# Rows that change places every second cannot be read: they are sorted by what lasts, now and then.
+_REORDER_S = 5.0
+_HALF_LIFE_S = 4.0
+_CURSOR_STEPS = 60
+
+
+class Dashboard:
+    """All that changes while the dashboard runs. Times are seconds of the source's clock."""
+
+    def __init__(
+        self,
+        *,
+        address: str = "",
+        can_start: bool = True,
+        glyphs: Glyphs = UNICODE,
+        zone: tzinfo | None = None,
+    ) -> None:
+        self.history = History()
+        self._frozen: Frame | None = None
+        self._ordered_at = float("-inf")
+        self._smooth_rates: dict[int, float] = {}
+        self._frame = Frame(
+            state=Connecting(),
+            history=self.history,
+            now=0.0,
+            throughput_axis=linear_axis(0),
+            latency_axis=decade_axis(()),
+            address=address,
+            can_start=can_start,
+            glyphs=glyphs,
+            zone=zone,
+        )
+
+    @property
+    def is_live(self) -> bool:
+        """A daemon answers."""
+        return isinstance(self._frame.state, Live)
+
+    @property
+    def window_s(self) -> float:
+        """The window that is shown."""
+        return self._shown.window_s
+
+    def frame(self, now: float) -> Frame:
+        """What to draw at `now`: the frozen picture with the live state, or the live picture."""
+        live = self._frame
+        if self._frozen is not None:
+            return replace(self._frozen, clock=now, state=live.state, overlay=live.overlay)
+        edge = live.state.at if isinstance(live.state, Live) else now
+        return replace(live, clock=now, now=edge)
+
+    def take(self, state: State) -> None:
+        """The source has said something."""
+        self._frame = replace(self._frame, state=state)
+        if isinstance(state, Live):
+            self.history.add(state.at, state.snapshot)
+            self._frame = replace(self._frame, snapshot=state.snapshot, now=state.at)
+            self._settle_axes()
+            self._order_clients(state.snapshot, state.at)
+        else:
+            self.history.mark_gap()
+
+    def zoom(self, step: int) -> None:
+        """A longer (positive) or shorter window."""
+        index = WINDOWS_S.index(self._shown.window_s) + step
+        window_s = WINDOWS_S[min(max(index, 0), len(WINDOWS_S) - 1)]
+        self._change(window_s=window_s)
+        self._frame = replace(self._frame, window_s=window_s)
+        throughput, latency = _axes(self.history, self._shown.now, window_s, headroom=1.0)
+        self._change(throughput_axis=throughput, latency_axis=latency)
+
+    def toggle_freeze(self) -> None:
+        """Hold the picture still while figures are still collected, or go on."""
+        if self._frozen is not None:
+            self._frozen = None
+        elif self._frame.snapshot is not None:
+            self._frozen = replace(self._frame, is_frozen=True)
+
+    def next_sort(self) -> None:
+        """Sort the clients by the next column."""
+        self.sort_by(SORTS[(SORTS.index(self._shown.sort) + 1) % len(SORTS)])
+
+    def sort_by(self, sort: Sort) -> None:
+        """Sort the clients by this column, now."""
+        snapshot = self._shown.snapshot
+        order = client_order(snapshot.clients, sort, self._smooth_rates) if snapshot else ()
+        self._change(sort=sort, client_order=order, scroll=0)
+        self._frame = replace(self._frame, sort=sort)
+        self._ordered_at = float("-inf")
+
+    def scroll(self, rows: int, visible: int) -> None:
+        """Move the clients table, of which `visible` rows are shown."""
+        last = max(len(self._shown.client_order) - visible, 0)
+        self._change(scroll=min(max(self._shown.scroll + rows, 0), last))
+
+    def move_cursor(self, steps: int) -> None:
+        """Move the moment that is read off the plots: to the past (negative) or back to now."""
+        window_s, at = self._shown.window_s, self._shown.cursor_s
+        age = (0.0 if at is None else at) - steps * window_s / _CURSOR_STEPS
+        self.set_cursor(min(age, window_s) if age >= 0 else None)
+
+    def set_cursor(self, age_s: float | None) -> None:
+        """Read off the plots what was `age_s` ago; None stops."""
+        self._change(cursor_s=age_s)
+
+    def toggle_overlay(self, overlay: Overlay) -> None:
+        """Open it, or close it where it is open already."""
+        self._frame = replace(
+            self._frame, overlay="" if self._frame.overlay == overlay else overlay
+        )
+
+    def close(self) -> bool:
+        """Close what is open on top, the cursor last; False where there was nothing."""
+        had_any = bool(self._frame.overlay) or self._shown.cursor_s is not None
+        if self._frame.overlay:
+            self.toggle_overlay(self._frame.overlay)
+        else:
+            self.set_cursor(None)
+        return had_any
+
+    @property
+    def _shown(self) -> Frame:
+        return self._frozen or self._frame
+
+    def _change(self, **changed: Any) -> None:
+        if self._frozen is not None:
+            self._frozen = replace(self._frozen, **changed)
+        else:
+            self._frame = replace(self._frame, **changed)
+
+    def _settle_axes(self) -> None:
+        frame = self._frame
+        needed = _axes(self.history, frame.now, frame.window_s, headroom=1.0)
+        roomy = _axes(self.history, frame.now, frame.window_s, headroom=HEADROOM)
+        self._frame = replace(
+            frame,
+            throughput_axis=settle(frame.throughput_axis, needed[0], roomy[0], frame.now),
+            latency_axis=settle(frame.latency_axis, needed[1], roomy[1], frame.now),
+        )
+
+    def _order_clients(self, snapshot: Snapshot, now: float) -> None:
+        frame = self._frame
+        self._smooth_rates = smooth_rates(self._smooth_rates, snapshot)
+        is_due = now - self._ordered_at >= _REORDER_S
+        if is_due or {client.id for client in snapshot.clients} != set(frame.client_order):
+            order = client_order(snapshot.clients, frame.sort, self._smooth_rates)
+            self._frame = replace(frame, client_order=order)
+            self._ordered_at = now
+
+
+def smooth_rates(before: Mapping[int, float], snapshot: Snapshot) -> dict[int, float]:
+    """Texts/s by client id, smoothed over some seconds: most clients ask in bursts."""
+    keep = 0.5 ** (snapshot.window_s / _HALF_LIFE_S)
+    return {
+        client.id: keep * before.get(client.id, client.texts_per_s)
+        + (1 - keep) * client.texts_per_s
+        for client in snapshot.clients
+    }
+
+
+def client_order(
+    clients: Sequence[ClientStats], sort: Sort, rates: Mapping[int, float]
+) -> tuple[int, ...]:
+    """The clients' ids, sorted; equal ones by name and id, so that idle rows stay put."""
+
+    def key(client: ClientStats) -> float:
+        figures = {
+            "rate": -rates.get(client.id, client.texts_per_s),
+            "hit": -client.hit_ratio,
+            "p99": -client.p99_ms,
+            "name": 0.0,
+        }
+        return figures[sort]
+
+    ordered = sorted(clients, key=lambda client: (key(client), client.name, client.id))
+    return tuple(client.id for client in ordered)
+
+
+def _axes(history: History, now: float, window_s: float, *, headroom: float) -> tuple[Axis, Axis]:
+    peak = 0.0
+    latencies: list[float] = []
+    for sample in history.recent(now, window_s):
+        peak = max(peak, sample.hits_per_s + sample.computed_per_s)
+        latencies.extend(ms for ms in (sample.p50_ms, sample.p99_ms) if ms is not None)
+    return linear_axis(peak * headroom), decade_axis(latencies)

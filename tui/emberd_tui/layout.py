@@ -1,0 +1,111 @@
+"""Where panels go: a pure function of the terminal's size.
+
+Three bands below the header and the status line: plots, meters, tables. Room is given to what
+matters most; a panel that would be too small to read is left out rather than cut.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+__all__ = ["MIN_HEIGHT", "MIN_WIDTH", "Place", "Rect", "arrange"]
+
+MIN_WIDTH, MIN_HEIGHT = 60, 16
+
+Place = Literal[
+    "header",
+    "status",
+    "throughput",
+    "latency",
+    "cache",
+    "engine",
+    "requests",
+    "clients",
+    "models",
+    "events",
+    "footer",
+]
+
+_WIDE = 132  # three columns of meters from here on
+_SPLIT = 110  # clients and events side by side from here on
+_METERS = 7
+_MOST_METERS = 10
+_LEAST_TABLE = 5
+_MODELS = 5
+_LEAST_PLOT = 6
+
+
+class Rect(NamedTuple):
+    """Cells: left, top, width, height."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+
+    def contains(self, x: int, y: int) -> bool:
+        return self.x <= x < self.x + self.width and self.y <= y < self.y + self.height
+
+
+def arrange(width: int, height: int) -> dict[Place, Rect]:
+    """The panels to show and where; nothing for a terminal below 60x16."""
+    if width < MIN_WIDTH or height < MIN_HEIGHT:
+        return {}
+    plots, meters, tables = _bands(width, height - 3)
+    places: dict[Place, Rect] = {
+        "header": Rect(0, 0, width, 1),
+        "status": Rect(0, 1, width, 1),
+        "footer": Rect(0, height - 1, width, 1),
+    }
+    y = 2
+    places |= _side_by_side(("throughput", "latency"), y, width, plots)
+    y += plots
+    names: tuple[Place, ...] = ("cache", "engine", "requests")
+    places |= _side_by_side(names if width >= _WIDE else names[:2], y, width, meters)
+    y += meters
+    if tables:
+        places |= _tables(y, width, tables)
+    return places
+
+
+def _bands(width: int, body: int) -> tuple[int, int, int]:
+    """Heights of plots, meters and tables; their sum is `body`."""
+    if body < _LEAST_PLOT + _METERS + _LEAST_TABLE:
+        return body - _METERS, _METERS, 0
+    # Two fifths for the plots, and one row more of meters for every six of height.
+    meters = min(_METERS + max(body - 24, 0) // 4, _MOST_METERS)
+    plots = max(min(round(body * 0.4), 22), _LEAST_PLOT)
+    tables = body - meters - plots
+    if tables < _LEAST_TABLE:
+        plots, tables = body - meters - _LEAST_TABLE, _LEAST_TABLE
+    return plots, meters, tables
+
+
+def _side_by_side(names: tuple[Place, ...], y: int, width: int, height: int) -> dict[Place, Rect]:
+    edges = [round(width * index / len(names)) for index in range(len(names) + 1)]
+    return {
+        name: Rect(edges[index], y, edges[index + 1] - edges[index], height)
+        for index, name in enumerate(names)
+    }
+
+
+def _tables(y: int, width: int, height: int) -> dict[Place, Rect]:
+    if width >= _SPLIT:
+        left = round(width * 0.58)
+        beside = _stack(left, y, width - left, height)
+        return {"clients": Rect(0, y, left, height), **beside}
+    below = height // 2 if height >= 2 * _LEAST_TABLE + 2 else 0
+    places: dict[Place, Rect] = {"clients": Rect(0, y, width, height - below)}
+    if below:
+        places |= _stack(0, y + height - below, width, below)
+    return places
+
+
+def _stack(x: int, y: int, width: int, height: int) -> dict[Place, Rect]:
+    """Models over events; events alone where there is no room for both."""
+    if height < _MODELS + _LEAST_TABLE:
+        return {"events": Rect(x, y, width, height)}
+    return {
+        "models": Rect(x, y, width, _MODELS),
+        "events": Rect(x, y + _MODELS, width, height - _MODELS),
+    }

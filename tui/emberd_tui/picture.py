@@ -1,0 +1,117 @@
+"""The whole screen as lines: a pure function of a frame and a size."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from emberd.wire.snapshot import Snapshot
+from emberd_tui.frame import Frame
+from emberd_tui.layout import MIN_HEIGHT, MIN_WIDTH, Place, Rect, arrange
+from emberd_tui.spans import Line, Span, dimmed, fit, line_width, overlay
+from emberd_tui.states import Live
+from emberd_tui.views.cache import cache
+from emberd_tui.views.clients import clients
+from emberd_tui.views.engine import engine
+from emberd_tui.views.events import events
+from emberd_tui.views.footer import footer
+from emberd_tui.views.header import header
+from emberd_tui.views.models import models
+from emberd_tui.views.overlays import help_box, notice_box, problems_box
+from emberd_tui.views.plots import latency, throughput
+from emberd_tui.views.requests import requests
+from emberd_tui.views.status import status
+
+__all__ = ["Picture", "paint"]
+
+_Panel = Callable[[Frame, Snapshot, int, int], list[Line]]
+
+_PANELS: dict[Place, _Panel] = {
+    "throughput": lambda frame, _, width, height: throughput(frame, width, height),
+    "latency": lambda frame, _, width, height: latency(frame, width, height),
+    "cache": cache,
+    "engine": engine,
+    "requests": requests,
+    "clients": clients,
+    "models": models,
+    "events": events,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """Lines of exactly the screen's width, and where the panels are."""
+
+    lines: list[Line]
+    places: dict[Place, Rect]
+
+    def place_at(self, x: int, y: int) -> tuple[Place, Rect] | None:
+        """The panel under a cell."""
+        return next(
+            ((place, rect) for place, rect in self.places.items() if rect.contains(x, y)), None
+        )
+
+    def action_at(self, x: int, y: int) -> str:
+        """What a click on a cell does; empty where it does nothing."""
+        if not 0 <= y < len(self.lines):
+            return ""
+        for span in self.lines[y]:
+            x -= line_width((span,))
+            if x < 0:
+                return span.action
+        return ""
+
+
+def paint(frame: Frame, width: int, height: int) -> Picture:
+    """The overview at this size, with what lies over it."""
+    places = arrange(width, height)
+    if not places:
+        return Picture(_too_small(frame, width, height), {})
+    lines: list[Line] = [()] * height
+    lines[0], lines[1] = header(frame, width)[0], status(frame, width)[0]
+    lines[-1] = footer(frame, width)[0]
+    if frame.snapshot is None:
+        blank: Line = (Span(" " * width),)
+        lines[2:-1] = [blank] * (height - 3)
+        _lay_over(lines, notice_box(frame, width, height - 2), width)
+        places = {place: places[place] for place in ("header", "status", "footer")}
+    else:
+        lines[2:-1] = _panels(frame, frame.snapshot, places, height)
+    _lay_over(lines, _overlay_box(frame, width, height), width)
+    return Picture(lines, places)
+
+
+def _panels(frame: Frame, snapshot: Snapshot, places: dict[Place, Rect], height: int) -> list[Line]:
+    rows: list[Line] = [()] * height
+    for place, panel in _PANELS.items():
+        if (rect := places.get(place)) is not None:
+            drawn = panel(frame, snapshot, rect.width, rect.height)
+            for index, line in enumerate(drawn):
+                # In reading order: each row is built from left to right, and only appended to.
+                rows[rect.y + index] = (*rows[rect.y + index], *line)
+    body = rows[2:-1]
+    return body if isinstance(frame.state, Live) else [dimmed(line) for line in body]
+
+
+def _overlay_box(frame: Frame, width: int, height: int) -> list[Line]:
+    if frame.overlay == "help":
+        return help_box(frame, width, height)
+    return problems_box(frame, width, height) if frame.overlay == "problems" else []
+
+
+def _lay_over(lines: list[Line], patch: list[Line], width: int) -> None:
+    if not patch:
+        return
+    margin = Span(" ")
+    x = (width - line_width(patch[0])) // 2 - 1
+    y = max((len(lines) - len(patch)) // 2, 0)
+    for index, line in enumerate(patch[: len(lines) - y]):
+        lines[y + index] = overlay(lines[y + index], x, (margin, *line, margin))
+
+
+def _too_small(frame: Frame, width: int, height: int) -> list[Line]:
+    text = f"emberd needs {MIN_WIDTH}x{MIN_HEIGHT} cells; this is {width}x{height}."
+    lines: list[Line] = [fit((), width)] * height
+    for index, part in enumerate((text, "q quits.")[:height]):
+        lines[index] = fit((Span(part, "warning"),), width, frame.glyphs.ellipsis)
+    return lines

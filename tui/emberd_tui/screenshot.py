@@ -1,0 +1,108 @@
+"""Pictures of the dashboard as SVG, without a terminal: for the README and for looking at it.
+
+`python -m emberd_tui.screenshot overview.svg --size 160x48` draws made-up figures.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Sequence
+from datetime import UTC
+from itertools import islice
+from pathlib import Path
+from typing import Literal
+
+from emberd.wire.snapshot import Snapshot
+from emberd_tui.app import DashboardApp
+from emberd_tui.demo import demo_snapshots
+from emberd_tui.palette import DARK, LIGHT
+from emberd_tui.states import Live, State
+
+__all__ = ["export_svg", "main"]
+
+
+class _Replay:
+    """Every snapshot at its own time, then silence."""
+
+    def __init__(self, snapshots: Sequence[Snapshot]) -> None:
+        self.address = ""
+        self.can_start = False
+        self._snapshots = snapshots
+        self.is_done = asyncio.Event()
+
+    def retry(self) -> None:
+        """Nothing to retry."""
+
+    def start(self) -> None:
+        """Nothing to start."""
+
+    async def states(self) -> AsyncIterator[State]:
+        for snapshot in self._snapshots:
+            yield Live(snapshot, snapshot.time)
+        self.is_done.set()
+        await asyncio.Event().wait()
+
+
+def export_svg(
+    snapshots: Sequence[Snapshot],
+    size: tuple[int, int],
+    path: Path | str,
+    *,
+    ascii: bool = False,  # noqa: A002 - as everywhere
+    theme: Literal["dark", "light"] = "dark",
+    keys: Sequence[str] = (),
+    title: str = "emberd top",
+) -> Path:
+    """Write the overview after `snapshots` at `size` (columns, rows); times are shown in UTC.
+
+    `keys` are pressed before the picture is taken, by Textual's names. Equal input gives equal
+    bytes. Needs no terminal; must not be called from a running event loop.
+    """
+    replay = _Replay(snapshots)
+    app = DashboardApp(
+        replay,
+        ascii=ascii,
+        palette=LIGHT if theme == "light" else DARK,
+        clock=lambda: snapshots[-1].time if snapshots else 0.0,
+        zone=UTC,
+    )
+
+    async def take() -> str:
+        async with app.run_test(size=size) as pilot:
+            await replay.is_done.wait()
+            await pilot.press(*keys)
+            await pilot.pause()
+            return app.export_screenshot(title=title)
+
+    target = Path(path)
+    target.write_text(asyncio.run(take()), encoding="utf-8")
+    return target
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command: made-up figures in a picture."""
+    parser = argparse.ArgumentParser(prog="python -m emberd_tui.screenshot")
+    parser.add_argument("path", type=Path, help="the SVG file to write")
+    parser.add_argument("--size", default="160x48", metavar="COLUMNSxROWS")
+    parser.add_argument("--theme", choices=("dark", "light"), default="dark")
+    parser.add_argument("--ascii", action="store_true")
+    parser.add_argument("--seconds", type=int, default=320, help="of made-up past, %(default)s")
+    parser.add_argument("--keys", default="", help="to press first, separated by commas")
+    options = parser.parse_args(arguments)
+    columns, _, rows = options.size.partition("x")
+    written = export_svg(
+        list(islice(demo_snapshots(), options.seconds)),
+        (int(columns), int(rows)),
+        options.path,
+        ascii=options.ascii,
+        theme=options.theme,
+        keys=[key for key in options.keys.split(",") if key],
+    )
+    print(written)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,188 @@
+"""Where states come from: the daemon, over `emberd.client`. `demo` and `replay` are the others."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, aclosing
+from typing import Protocol, cast
+
+from emberd.errors import (
+    ConnectionLostError,
+    EmberdError,
+    MethodNotFoundError,
+    ProtocolError,
+    RequestTimeoutError,
+    UnauthenticatedError,
+)
+from emberd.paths import Paths
+from emberd.wire.snapshot import SNAPSHOT_VERSION, Snapshot
+from emberd_tui.states import (
+    Connecting,
+    Live,
+    Lost,
+    NoDaemon,
+    OtherVersion,
+    Refused,
+    Starting,
+    State,
+)
+
+__all__ = ["ClientSource", "Source", "Subscriber", "retry_delay_s"]
+
+_RETRY_S = (1.0, 2.0, 3.0, 5.0)
+_SILENCE_S = 5.0
+
+
+class Source(Protocol):
+    """States as they come, and the two things that a person may ask of it."""
+
+    @property
+    def address(self) -> str:
+        """Where the daemon is, to show."""
+        ...
+
+    @property
+    def can_start(self) -> bool:
+        """Whether `start` can help at this address."""
+        ...
+
+    def states(self) -> AsyncIterator[State]:
+        """Never ends by itself; closing it lets go of the connection."""
+        ...
+
+    def retry(self) -> None:
+        """Try again now rather than when the countdown ends."""
+        ...
+
+    def start(self) -> None:
+        """Start the daemon where none runs."""
+        ...
+
+
+class Subscriber(Protocol):
+    """What is used of `emberd.client.AsyncClient`."""
+
+    def subscribe(self, interval_s: float = 1.0) -> AsyncIterator[Snapshot]:
+        """Snapshots as the daemon sends them."""
+        ...
+
+
+Ending = Lost | NoDaemon | OtherVersion | Refused
+
+OpenClient = Callable[[bool], AbstractAsyncContextManager[Subscriber]]
+
+
+def retry_delay_s(attempt: int) -> float:
+    """Seconds before attempt number `attempt` (0 is the first after a failure)."""
+    return _RETRY_S[min(attempt, len(_RETRY_S) - 1)]
+
+
+class ClientSource:
+    """Snapshots of one daemon; reconnects by itself, and starts a daemon only when asked."""
+
+    def __init__(
+        self,
+        socket: str | None,
+        interval_s: float = 1.0,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        open_client: OpenClient | None = None,
+    ) -> None:
+        self.address = socket or str(Paths.from_environment().socket)
+        # The client starts this user's own daemon and no other.
+        self.can_start = socket is None
+        self._interval_s = interval_s
+        self._clock = clock
+        self._open = open_client or _opener(socket)
+        self._wake = asyncio.Event()
+        self._is_start_asked = False
+        self._was_live = False
+
+    def retry(self) -> None:
+        """Try again now."""
+        self._wake.set()
+
+    def start(self) -> None:
+        """Start the daemon at the next attempt, which is now."""
+        self._is_start_asked = True
+        self._wake.set()
+
+    async def states(self) -> AsyncIterator[State]:
+        """One state after another; see `states`."""
+        attempt = 0
+        yield Connecting()
+        while True:
+            ending: Ending
+            try:
+                async with aclosing(self._attempt()) as attempt_states:
+                    async for state in attempt_states:
+                        attempt = 0 if isinstance(state, Live) else attempt
+                        yield state
+                ending = self._ended(ConnectionLostError("The daemon closed the stream."), attempt)
+            except EmberdError as exc:
+                ending = self._ended(exc, attempt)
+            yield ending
+            attempt += 1
+            await self._pause(ending.retry_at)
+
+    async def _attempt(self) -> AsyncGenerator[State, None]:
+        autostart, self._is_start_asked = self._is_start_asked, False
+        if autostart:
+            yield Starting()
+        async with (
+            self._open(autostart) as client,
+            aclosing(_generator(client.subscribe(self._interval_s))) as snapshots,
+        ):
+            while (snapshot := await self._next(snapshots)) is not None:
+                _check_version(snapshot)
+                self._was_live = True
+                yield Live(snapshot, self._clock())
+
+    async def _next(self, snapshots: AsyncIterator[Snapshot]) -> Snapshot | None:
+        silence_s = max(_SILENCE_S, 4 * self._interval_s)
+        try:
+            async with asyncio.timeout(silence_s):
+                return await anext(snapshots, None)
+        except TimeoutError as exc:
+            raise RequestTimeoutError(f"No figures for {silence_s:.0f} s.") from exc
+
+    def _ended(self, exc: EmberdError, attempt: int) -> Ending:
+        retry_at = self._clock() + retry_delay_s(attempt)
+        if isinstance(exc, ProtocolError):
+            return OtherVersion(exc.message, retry_at)
+        if isinstance(exc, UnauthenticatedError | MethodNotFoundError):
+            return Refused(exc.message, retry_at)
+        ending = Lost if self._was_live else NoDaemon
+        return ending(exc.message, retry_at)
+
+    async def _pause(self, retry_at: float) -> None:
+        try:
+            async with asyncio.timeout(max(retry_at - self._clock(), 0)):
+                await self._wake.wait()
+        except TimeoutError:
+            pass
+        self._wake.clear()
+
+
+def _check_version(snapshot: Snapshot) -> None:
+    if snapshot.version != SNAPSHOT_VERSION:
+        raise ProtocolError(
+            f"The daemon (emberd {snapshot.daemon.version}) sends snapshots of version "
+            f"{snapshot.version}; this dashboard reads version {SNAPSHOT_VERSION}."
+        )
+
+
+def _generator(snapshots: AsyncIterator[Snapshot]) -> AsyncGenerator[Snapshot, None]:
+    # The client promises an iterator that can be closed; its type says only the first half.
+    return cast(AsyncGenerator[Snapshot, None], snapshots)
+
+
+def _opener(socket: str | None) -> OpenClient:
+    def open_client(autostart: bool) -> AbstractAsyncContextManager[Subscriber]:
+        from emberd.client import AsyncClient  # noqa: PLC0415 - the demo needs no client
+
+        return AsyncClient(socket, autostart=autostart, name="emberd top")
+
+    return open_client

@@ -1,0 +1,71 @@
+"""What a source can say: each state of the connection has its own screen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from emberd.wire.snapshot import Snapshot
+
+__all__ = [
+    "Connecting",
+    "Live",
+    "Lost",
+    "NoDaemon",
+    "OtherVersion",
+    "Refused",
+    "Starting",
+    "State",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Connecting:
+    """The first attempt is under way."""
+
+
+@dataclass(frozen=True, slots=True)
+class Starting:
+    """The daemon is being started, because somebody asked for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """A snapshot, received at `at` (seconds of the source's clock)."""
+
+    snapshot: Snapshot
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """The connection was there and is gone; the next attempt comes at `retry_at`."""
+
+    reason: str
+    retry_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class NoDaemon:
+    """Nothing answers on the socket, and nothing did before."""
+
+    reason: str
+    retry_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class OtherVersion:
+    """A daemon answers, but its snapshots are of a version that this program cannot read."""
+
+    reason: str
+    retry_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A daemon answers and says no (a wrong token, for example)."""
+
+    reason: str
+    retry_at: float
+
+
+State = Connecting | Starting | Live | Lost | NoDaemon | OtherVersion | Refused
