@@ -69,7 +69,6 @@ class Residents:
         await self._dismiss(fingerprint)
         await left
         await asyncio.to_thread(backend.close)
-        self._log.emit("model.unloaded", fingerprint=fingerprint)
 
     def left(self, fingerprint: str) -> None:
         """Nothing runs on this model any more."""
@@ -110,7 +109,7 @@ class Residents:
         self._loaded[fingerprint] = backend
         self._log.emit(
             "model.loaded",
-            model.info.name,
+            f"{model.info.name} is ready",
             fingerprint=fingerprint,
             seconds=round(time.monotonic() - started, 3),
         )

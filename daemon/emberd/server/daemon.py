@@ -149,7 +149,7 @@ class Daemon:
     def _make_service(self) -> None:
         settings = self._settings
         self._sessions = Sessions(settings.limits, self._statistics, self._events)
-        computations = Computations(self._engine, self._cache)
+        computations = Computations(self._engine, self._cache, self._statistics)
         builder = SnapshotBuilder(
             engine=self._engine,
             cache=self._cache,

@@ -5,11 +5,16 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import time
 from pathlib import Path
 
 from emberd.errors import DaemonAlreadyRunningError, StorageError
 
 __all__ = ["FolderLock", "holder_of"]
+
+
+# `holder_of` in another process holds a shared lock for a moment; that is no daemon.
+_PATIENCE_S = 0.05
 
 
 class FolderLock:
@@ -24,16 +29,14 @@ class FolderLock:
             self._fd = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as exc:
             raise StorageError(f"Cannot make the lock file {file}: {exc.strerror}.") from exc
-        try:
-            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as exc:
+        if not _lock_within(self._fd, _PATIENCE_S):
             pid = _pid_in(self._fd)
             os.close(self._fd)
             raise DaemonAlreadyRunningError(
                 f"Another emberd daemon (pid {pid or 'unknown'}) uses {file.parent}. "
                 "`emberd status` shows it, `emberd down` stops it.",
                 details={"pid": pid, "folder": str(file.parent)},
-            ) from exc
+            )
         os.ftruncate(self._fd, 0)
         os.write(self._fd, f"{os.getpid()}\n".encode())
 
@@ -56,6 +59,19 @@ def holder_of(file: Path) -> int | None:
         finally:
             os.close(fd)
     return None
+
+
+def _lock_within(fd: int, patience_s: float) -> bool:
+    deadline = time.monotonic() + patience_s
+    while True:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.005)
+        else:
+            return True
 
 
 def _pid_in(fd: int) -> int | None:

@@ -201,9 +201,11 @@ class Session(asyncio.Protocol):
             self._record(request.method, started, failed=False)
 
     def _fail(self, request: Request, error: EmberdError, started: float) -> None:
-        self.caller.failed += 1
+        # Who gives a request up has not been failed by us.
+        failed = not isinstance(error, CancelledRequestError)
+        self.caller.failed += failed
         self._outbox.add(self._connection.error_response(request.msgid, error))
-        self._record(request.method, started, failed=True)
+        self._record(request.method, started, failed=failed)
         if self.caller.transport == "tcp" and not self._connection.is_greeted:
             self._hang_up()
 

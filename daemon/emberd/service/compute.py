@@ -15,6 +15,7 @@ from emberd.cache.values import pack_values
 from emberd.engine import Embedded, Engine
 from emberd.errors import CancelledRequestError, EmberdError, InternalError
 from emberd.service.registry import LoadedModel
+from emberd.service.statistics import Statistics
 
 if TYPE_CHECKING:
     from emberd.service.embedding import Work
@@ -48,9 +49,10 @@ class _Landing:
 class Computations:
     """Owned by the event loop's thread."""
 
-    def __init__(self, engine: Engine, cache: Cache) -> None:
+    def __init__(self, engine: Engine, cache: Cache, statistics: Statistics) -> None:
         self._engine = engine
         self._cache = cache
+        self._counts = statistics.texts
         self._flights: Flights[tuple[str, bytes], bytes] = Flights()
         self._landed: list[_Landing] = []
 
@@ -90,6 +92,7 @@ class Computations:
         values = _pack([result for _, result in good], work.model)
         outcomes.update(zip((text for text, _ in good), values, strict=True))
         work.computed += len(good)
+        self._counts.computed += len(good)
         return outcomes
 
     def _submit(self, work: Work, texts: Sequence[str]) -> list[asyncio.Future[Embedded]]:
@@ -141,6 +144,7 @@ class Computations:
     def _keep(self, landings: list[_Landing]) -> None:
         first = landings[0]
         values = _pack([landing.embedded.result() for landing in landings], first.model)
+        self._counts.computed += len(values)  # now, and not when the request ends: it may be long
         self._cache.store(
             first.space,
             [landing.text for landing in landings],

@@ -270,7 +270,6 @@ class EmbeddingService:
         found = sum(work.hits.values())
         counts.received += len(work.texts)
         counts.hits += found
-        counts.computed += work.computed
         counts.deduplicated += work.deduplicated
         caller.texts += len(work.texts)
         caller.hits += found

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
 from typing import Any
 
 from emberd.cache import KeySpace
@@ -195,7 +194,6 @@ class ModelRegistry:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _load(self, name: str) -> LoadedModel:
-        started = time.perf_counter()
         self._failed.pop(name, None)
         try:
             stored = await asyncio.to_thread(self._find_or_pull, name)
@@ -206,9 +204,6 @@ class ModelRegistry:
                 self._events.emit("model.failed", exc.message, level="error", model=name)
             raise
         model = self._loaded[name] = LoadedModel(stored.info, self._dtype)
-        self._events.emit(
-            "model.loaded", f"{name} is ready", model=name, seconds=time.perf_counter() - started
-        )
         return model
 
     def _find_or_pull(self, name: str) -> StoredModel:
