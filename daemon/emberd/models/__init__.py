@@ -8,7 +8,7 @@ from __future__ import annotations
 from emberd.models.catalog import CATALOG, DEFAULT_MODEL, CatalogEntry, canonical_name
 from emberd.models.info import ModelInfo, StoredModel
 from emberd.models.progress import Progress
-from emberd.models.pull import pull
+from emberd.models.pulling import pull
 from emberd.models.store import ModelStore
 from emberd.models.wanted import Source
 

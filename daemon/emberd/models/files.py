@@ -14,7 +14,7 @@ from pathlib import Path
 from emberd.errors import StorageError
 from emberd.models.progress import Step, Watch
 
-__all__ = ["locked", "make_durable", "sha256_of", "storage_errors"]
+__all__ = ["locked", "make_durable", "sha256_of", "storage_errors", "sync"]
 
 _CHUNK = 4 << 20
 _LOCK_POLL_S = 0.1

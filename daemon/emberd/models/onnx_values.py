@@ -34,7 +34,7 @@ def rank_of(value: onnx.ValueInfoProto) -> int | None:
     return len(kind.shape.dim) if kind.HasField("shape") else None
 
 
-def external_files(model: onnx.ModelProto, source: Path) -> list[Path]:
+def _external_files(model: onnx.ModelProto, source: Path) -> list[Path]:
     """The files beside `source` that hold the graph's weights.
 
     Raises ModelInvalidError when one is missing or lies elsewhere.
@@ -53,7 +53,7 @@ def copy_external_data(model: onnx.ModelProto, source: Path, target: Path) -> li
 
     Raises ModelInvalidError when one is missing or lies elsewhere.
     """
-    files = external_files(model, source)
+    files = _external_files(model, source)
     return [Path(shutil.copyfile(file, target / file.name)) for file in files]
 
 
