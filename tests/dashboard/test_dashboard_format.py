@@ -75,6 +75,7 @@ def test_a_latency_has_three_digits(value: float, shown: str) -> None:
         (725, "12m 05s"),
         (8_040, "2h 14m"),
         (273_600, "3d 04h"),
+        (86_400 * 100, "100d"),
         (86_400 * 2_000, "2,000d"),
     ],
 )

@@ -205,6 +205,8 @@ def test_attempts_come_more_slowly_but_never_stop() -> None:
 
 
 def test_only_the_usual_daemon_can_be_started() -> None:
-    assert ClientSource(None).can_start
+    usual = ClientSource(None)
+    assert usual.can_start
+    assert ClientSource(usual.address).can_start
     assert not ClientSource("tcp://elsewhere:7000").can_start
     assert ClientSource("/tmp/x.sock").address == "/tmp/x.sock"

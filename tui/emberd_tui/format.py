@@ -76,7 +76,7 @@ def duration(seconds: float) -> str:
     if whole < _DAY:
         return f"{whole // _HOUR}h {whole % _HOUR // _MINUTE:02d}m"
     days = whole // _DAY
-    return f"{days}d {whole % _DAY // _HOUR:02d}h" if days < 1_000 else f"{count(days)}d"
+    return f"{days}d {whole % _DAY // _HOUR:02d}h" if days < 100 else f"{count(days)}d"
 
 
 def percent(ratio: float) -> str:

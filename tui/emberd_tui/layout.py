@@ -74,7 +74,7 @@ def _bands(width: int, body: int) -> tuple[int, int, int]:
         return body - _METERS, _METERS, 0
     # Two fifths for the plots, and one row more of meters for every six of height.
     meters = min(_METERS + max(body - 24, 0) // 4, _MOST_METERS)
-    plots = max(min(round(body * 0.4), 22), _LEAST_PLOT)
+    plots = max(min(round(body * 0.4), 30), _LEAST_PLOT)
     tables = body - meters - plots
     if tables < _LEAST_TABLE:
         plots, tables = body - meters - _LEAST_TABLE, _LEAST_TABLE

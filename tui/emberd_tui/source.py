@@ -90,9 +90,10 @@ class ClientSource:
         clock: Callable[[], float] = time.monotonic,
         open_client: OpenClient | None = None,
     ) -> None:
-        self.address = socket or str(Paths.from_environment().socket)
+        usual = str(Paths.from_environment().socket)
+        self.address = socket or usual
         # The client starts this user's own daemon and no other.
-        self.can_start = socket is None
+        self.can_start = self.address == usual
         self._interval_s = interval_s
         self._clock = clock
         self._open = open_client or _opener(socket)

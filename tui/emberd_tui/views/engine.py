@@ -116,15 +116,22 @@ def _batches(stats: EngineStats, width: int, glyphs: Glyphs) -> Line:
 
 
 def _stages(stats: EngineStats, width: int, glyphs: Glyphs) -> Line:
-    total = sum(stats.stages.values())
-    if not total:
-        return _labelled("time", [(0, (Span(glyphs.none),))], width)
-    longest_first = sorted(stats.stages.items(), key=lambda stage: -stage[1])
+    """What one computed text has cost in each stage, on average since the start."""
+    texts = stats.batches.texts
+    if not texts:
+        return _labelled("a text", [(0, (Span(glyphs.none),))], width)
     fields: list[tuple[int, Line]] = [
-        (index, (Span(f"{clean(name)} ", "muted"), Span(percent(seconds / total))))
-        for index, (name, seconds) in enumerate(longest_first)
+        (
+            index,
+            (
+                Span(f"{clean(name)} ", "muted"),
+                *figure(milliseconds(stats.stages[name] / texts * 1e3), "", 7),
+            ),
+        )
+        for index, name in enumerate(("compute", "queue", "tokenise"))
+        if name in stats.stages
     ]
-    return _labelled("time", fields, width)
+    return _labelled("a text", fields, width)
 
 
 def _waiting(stats: EngineStats, width: int) -> Line:
