@@ -21,10 +21,10 @@ class Dated(Protocol):
 
 @runtime_checkable
 class Maintained(Protocol):
-    """Has upkeep that should also happen when nothing is written."""
+    """Has upkeep that should happen whether or not something is written."""
 
     def maintain(self) -> None:
-        """A bounded amount of upkeep; called on the tier's writer thread when it is idle."""
+        """A bounded amount of upkeep; called now and then, on the tier's writer thread."""
         ...
 
 

@@ -137,7 +137,7 @@ class LowerTier:
             hits=self._hits,
             misses=self._misses,
             corrupt=self._figures.corrupt + self._garbage,
-            errors=self._errors + self._writer.errors,
+            errors=max(self._figures.errors, self._errors + self._writer.errors),
             lookup=self._lookups.take(),
         )
 

@@ -142,27 +142,26 @@ class WriteBehind:
         self._queued_bytes += size_bytes
 
     def _run(self) -> None:
-        while True:
-            group = self._next_group()
-            if group is None:
-                return
+        upkeep_at = time.monotonic() + self._upkeep_s
+        while (group := self._next_group(upkeep_at)) is not None:
             for entry in _merged(group):
                 if isinstance(entry, _Rows):
                     self._write(entry)
                 else:
                     _do(entry)
+            if time.monotonic() >= upkeep_at:
+                self._maintain()
+                upkeep_at = time.monotonic() + self._upkeep_s
 
-    def _next_group(self) -> list[_Rows | _Errand] | None:
-        """Wait for a group that is due; an empty one is time for upkeep, None the end."""
+    def _next_group(self, upkeep_at: float) -> list[_Rows | _Errand] | None:
+        """Wait for a group that is due; it is empty when it is time for upkeep, None at the end."""
         with self._changed:
             while not self._closing and not self._errands and self._queued < _GROUP_ROWS:
-                wait_s = self._upkeep_s
-                if self._queued:
-                    wait_s = self._first_at + self._commit_s - time.monotonic()
-                    if wait_s <= 0:
-                        break
-                if not self._changed.wait(wait_s) and not self._queue:
-                    return [_Errand(self._maintain)]
+                due = self._first_at + self._commit_s if self._queued else upkeep_at
+                wait_s = min(due, upkeep_at) - time.monotonic()
+                if wait_s <= 0:
+                    break
+                self._changed.wait(wait_s)
             if self._closing and not self._queue:
                 return None
             return self._take()
@@ -203,8 +202,12 @@ class WriteBehind:
             self._dropped += dropped
 
     def _maintain(self) -> None:
-        if isinstance(self._tier, Maintained):
+        if not isinstance(self._tier, Maintained):
+            return
+        try:
             self._tier.maintain()
+        except Exception:  # tried again at the next upkeep
+            self.errors += 1
 
 
 def _merged(group: list[_Rows | _Errand]) -> list[_Rows | _Errand]:

@@ -46,7 +46,7 @@ def pull_text(progress: Progress, *, is_ascii: bool = False) -> str:
         return f"{step:<10} {progress.what}{done}"
     share = progress.done / progress.total
     bar = draw_bar(share, width=18, is_ascii=is_ascii)  # with the rest, 80 columns
-    name = shortened(progress.what, 24)
+    name = shortened(progress.what, 22)
     return f"{step:<10} {name} {bar} {percent(share):>4}  {amount(progress.done, progress.total)}"
 
 

@@ -110,6 +110,15 @@ def _flipped(data: bytes, at: int, bit: int) -> bytes:
     return data[:at] + bytes([data[at] ^ bit]) + data[at + 1 :]
 
 
+def _insist(run) -> None:
+    """What the check at the opening did not see, LMDB may: then the next attempt finds a new
+    file."""
+    try:
+        run()
+    except CacheUnavailableError:
+        run()
+
+
 def _try_damaged(folder: str, at: int, damage) -> None:
     say("at", at)  # the last line of a child that crashed
     copy = Path(folder).with_name("copy")
@@ -121,9 +130,9 @@ def _try_damaged(folder: str, at: int, damage) -> None:
     names = list(range(150))
     found = tier.get_many("n", [key(name) for name in names])
     wrong = [name for name in names if found[name] not in (None, value(name))]
-    tier.set_many("n", pairs([*range(100, 200)]))
+    _insist(lambda: tier.set_many("n", pairs([*range(100, 200)])))
     written = tier.get_many("n", [key(name) for name in range(100, 200)])
-    tier.clear("n")
+    _insist(lambda: tier.clear("n"))
     tier.close()
     say("read", len(names) - found.count(None), "wrong", len(wrong), "lost", written.count(None))
 

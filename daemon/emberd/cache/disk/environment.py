@@ -42,12 +42,13 @@ _FULL = frozenset(
 _DAMAGE = (
     lmdb.CorruptedError,
     lmdb.PageNotFoundError,
-    lmdb.PanicError,
     lmdb.BadTxnError,  # what a get says whose page makes no sense
     lmdb.InvalidError,
     lmdb.IncompatibleError,
     lmdb.VersionMismatchError,
     lmdb.CursorFullError,
+    lmdb.PageFullError,
+    SystemError,  # what py-lmdb makes of an error while a cursor moves on after a delete
 )
 
 
@@ -105,12 +106,12 @@ def open_table(env: lmdb.Environment, namespace: str) -> Table:
     return table
 
 
-def is_disk_full(exc: lmdb.Error) -> bool:
+def is_disk_full(exc: Exception) -> bool:
     """No more can be written for now, but what is there is whole."""
     return getattr(exc, "code", 0) in _FULL
 
 
-def is_damage(exc: lmdb.Error) -> bool:
+def is_damage(exc: Exception) -> bool:
     """The file, or this process's view of it, is not to be relied on."""
     return isinstance(exc, _DAMAGE)
 
@@ -132,7 +133,8 @@ def _open_or_begin(
         if finding.verdict is Verdict.SOUND:
             return env, _names(env, _ROWS), ""
         env.close()
-    note = _set_aside(home, finding)
+    label = "newer" if finding.verdict is Verdict.NEWER else "corrupt"
+    note = home.set_aside(label, finding.reason)
     return create_environment(home.environment, map_bytes), [], note
 
 
@@ -177,9 +179,3 @@ def _names(env: lmdb.Environment, prefix: str) -> list[str]:
     """Namespaces with a table of this prefix; a damaged name stays one that can be opened."""
     names = [bytes(name).decode(errors="surrogateescape") for name in env.dbs()]
     return [name.removeprefix(prefix) for name in names if name.startswith(prefix)]
-
-
-def _set_aside(home: Home, finding: Finding) -> str:
-    label = "newer" if finding.verdict is Verdict.NEWER else "corrupt"
-    aside = home.set_aside(label)
-    return f"The cache file was set aside as {aside.name} and a new one begun: {finding.reason}."

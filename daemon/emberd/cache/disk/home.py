@@ -55,10 +55,10 @@ class Home:
         finally:
             os.close(self._state)
 
-    def set_aside(self, label: str) -> Path:
-        """Move the environment out of the way (`lmdb.<label>-<time>`) and make an empty one.
+    def set_aside(self, label: str, reason: str) -> str:
+        """Move the environment out of the way (`lmdb.<label>-<time>`) and make an empty folder.
 
-        Of those labelled "corrupt" only the last two are kept.
+        Of those labelled "corrupt" only the last two are kept. Returns what people should know.
         """
         stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime())
         aside = self.folder / f"lmdb.{label}-{stamp}"
@@ -73,7 +73,7 @@ class Home:
             raise _unusable(self.folder, exc) from exc
         for old in sorted(self.folder.glob("lmdb.corrupt-*"))[:-_KEPT_CORRUPT]:
             shutil.rmtree(old, ignore_errors=True)
-        return aside
+        return f"The cache file was set aside as {aside.name} and a new one begun: {reason}."
 
     def wipe(self) -> None:
         """Delete the environment's files; it must not be open."""

@@ -13,6 +13,8 @@ from enum import Enum
 from pathlib import Path
 from struct import Struct
 
+from emberd.cache.disk.pages import untiled_page_in
+
 __all__ = ["Finding", "Verdict", "inspect_data_file", "problems_in"]
 
 # Below this a full check costs some 100 ms, so it is always made.
@@ -29,8 +31,9 @@ _META = Struct("=16x II 16x I 44x 48x QQ")
 _HAS_PROBLEMS = 3
 _VERIFY_SCRIPT = f"""
 import sys
+from pathlib import Path
 from emberd.cache.disk.inspection import problems_in
-problem = problems_in(sys.argv[1])
+problem = problems_in(Path(sys.argv[1]))
 print(problem, end="")
 sys.exit({_HAS_PROBLEMS} if problem else 0)
 """
@@ -74,15 +77,19 @@ def inspect_data_file(file: Path, *, distrust: bool) -> Finding:
     return Finding(Verdict.DAMAGED, problem) if problem else Finding(Verdict.SOUND)
 
 
-def problems_in(file: Path | str) -> str:
+def problems_in(file: Path) -> str:
     """The first thing that is wrong with the file's structure, "" when nothing is."""
     from lmdb.verify import verify  # noqa: PLC0415 - only where a check is due
 
     try:
         problems = verify(str(file), subdir=False)  # type: ignore[no-untyped-call]
+        if problems:
+            return str(problems[0])
+        with file.open("rb") as stream:
+            _, _, page_bytes, _, _ = _META.unpack(stream.read(_META.size))
+        return untiled_page_in(file, page_bytes)
     except Exception as exc:  # whatever a hostile file provokes is a finding
         return str(exc) or type(exc).__name__
-    return str(problems[0]) if problems else ""
 
 
 def _needed_bytes(first: bytes, second: bytes) -> int | None:

@@ -11,6 +11,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -104,7 +105,7 @@ class Store:
         """Begin with an empty file; the old one's space goes back to the disk."""
         self._check()
         with self._writer:
-            self._restart(self._generation, wipe=True)
+            self._restart(self._generation, self._home.wipe)
 
     def close(self) -> None:
         """Write everything out and let go. A second call, or one after a fork, does nothing."""
@@ -136,26 +137,29 @@ class Store:
         except lmdb.MapFullError as exc:
             self.plan.tighten()
             raise MapFullError("The cache's file is full.") from exc
-        except lmdb.Error as exc:
+        except (lmdb.Error, SystemError) as exc:
             if is_disk_full(exc):
                 self.read_only.enter(_reason(exc))
                 raise CacheUnavailableError(self.read_only.message) from exc
             if is_damage(exc):
                 # LMDB's word counts for more than the checker's, which does not see everything.
-                self._restart(generation, lambda: self._home.set_aside("corrupt"))
+                self._restart(generation, partial(self._condemn, str(exc)))
             elif isinstance(exc, lmdb.PanicError):
                 self._restart(generation, lambda: None)
             raise CacheUnavailableError(f"The cache failed: {exc}.") from exc
 
-    def _restart(self, generation: int, *, wipe: bool) -> None:
+    def _condemn(self, reason: str) -> None:
+        self.note = self._home.set_aside("corrupt", reason)
+
+    def _restart(self, generation: int, prepare: Callable[[], None]) -> None:
+        """Close the environment, prepare its folder and open it again, with no reader inside."""
         with self._gate.alone():
             if self._is_closed or self._generation != generation:
                 return  # another thread met the same fault and has done it
             self._env.close()
             try:
-                if wipe:
-                    self._home.wipe()
-                self._open(self.plan.budget_bytes, distrust=not wipe)
+                prepare()
+                self._open(self.plan.budget_bytes, distrust=True)
             except (OSError, CacheUnavailableError) as exc:
                 self._is_closed = True
                 self.note = f"The cache could not be opened again: {exc}"
@@ -197,5 +201,5 @@ class Store:
         return int((self._env.info()["last_pgno"] + 1) * self.plan.page_bytes)
 
 
-def _reason(exc: lmdb.Error) -> str:
+def _reason(exc: Exception) -> str:
     return str(getattr(exc, "reason", "") or exc)

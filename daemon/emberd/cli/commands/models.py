@@ -105,12 +105,12 @@ def pull(app: App, model: str, name: str | None, source: str, as_json: bool) -> 
 
 
 @command.command()
-@click.argument("name")
+@click.argument("name", required=False)
 @click.option("--verify", is_flag=True, help="Hash the files again.")
 @click.option("--json", "as_json", is_flag=True, help="A JSON object.")
 @pass_app
-def info(app: App, name: str, verify: bool, as_json: bool) -> None:
-    """Describe a model.
+def info(app: App, name: str | None, verify: bool, as_json: bool) -> None:
+    """Describe a model, the default one if none is named.
 
     For a stored one everything that is known, for one of the catalog what it would be.
 
@@ -122,6 +122,7 @@ def info(app: App, name: str, verify: bool, as_json: bool) -> None:
     from emberd.models import ModelStore  # noqa: PLC0415  # not for `--help`
 
     store = ModelStore(app.paths.models)
+    name = name or app.settings.models.default
     if not verify and (known := catalog_row(app, name)) and store.find(name) is None:
         found = known
     else:

@@ -1,0 +1,149 @@
+"""What every cache tier promises, as tests to subclass.
+
+class TestMyTier(CacheTierContract):
+    @pytest.fixture
+    def tier(self, tmp_path):
+        tier = MyTier(tmp_path)
+        yield tier
+        tier.close()
+"""
+# ruff: noqa: S101 - these are tests, wherever they live
+
+from __future__ import annotations
+
+import threading
+from hashlib import blake2b
+
+from emberd.plugins.contracts import CacheTier
+from emberd.wire.snapshot import TierStats
+
+__all__ = ["CacheTierContract", "sample_items", "sample_key"]
+
+
+def sample_key(number: int) -> bytes:
+    """A 16-byte key as the daemon makes them; every number has its own."""
+    return blake2b(number.to_bytes(8, "big"), digest_size=16).digest()
+
+
+def sample_items(numbers: range, size: int = 772) -> list[tuple[bytes, bytes]]:
+    """`(key, value)` pairs; each value is `size` bytes that no other number has."""
+    return [
+        (sample_key(number), (sample_key(~number & 0xFFFF) * size)[:size]) for number in numbers
+    ]
+
+
+class CacheTierContract:
+    """Subclass it and give it a pytest fixture `tier`: an empty tier, closed at the end."""
+
+    def test_it_is_a_cache_tier(self, tier: CacheTier) -> None:
+        assert isinstance(tier, CacheTier)
+        assert tier.name
+
+    def test_an_unknown_key_is_a_miss(self, tier: CacheTier) -> None:
+        assert tier.get_many("default", [sample_key(1)]) == [None]
+        assert tier.get_many("default", []) == []
+
+    def test_what_was_set_comes_back_byte_for_byte_in_the_order_asked(
+        self, tier: CacheTier
+    ) -> None:
+        items = sample_items(range(20))
+        tier.set_many("default", items)
+        asked = [3, 1, 19, 99, 3, 0]
+        expected = [dict(items).get(sample_key(number)) for number in asked]
+        found = tier.get_many("default", [sample_key(number) for number in asked])
+        assert found == expected
+        assert all(type(value) is bytes for value in found if value is not None)
+
+    def test_any_bytes_are_a_value(self, tier: CacheTier) -> None:
+        values = [b"\x00" * 8, b"\xff" * 8, b"None", bytes(range(256)), b"\r\n\x00$-1\r\n", b"x"]
+        items = [(sample_key(at), value) for at, value in enumerate(values)]
+        tier.set_many("default", items)
+        assert tier.get_many("default", [key for key, _ in items]) == values
+
+    def test_keys_may_hold_any_bytes(self, tier: CacheTier) -> None:
+        keys = [bytes(16), b"\xff" * 16, b"default:key\r\n\x00\x00\x00"]
+        tier.set_many("default", [(key, key[:1] + b"value") for key in keys])
+        assert tier.get_many("default", keys) == [key[:1] + b"value" for key in keys]
+
+    def test_the_last_value_of_a_key_wins(self, tier: CacheTier) -> None:
+        key = sample_key(1)
+        tier.set_many("default", [(key, b"first"), (key, b"second")])
+        assert tier.get_many("default", [key]) == [b"second"]
+        tier.set_many("default", [(key, b"third, and longer")])
+        assert tier.get_many("default", [key, key]) == [b"third, and longer"] * 2
+
+    def test_a_large_batch_comes_back_whole(self, tier: CacheTier) -> None:
+        items = sample_items(range(1_500))
+        tier.set_many("default", items)
+        assert tier.get_many("default", [key for key, _ in items]) == [value for _, value in items]
+
+    def test_setting_nothing_changes_nothing(self, tier: CacheTier) -> None:
+        tier.set_many("default", [])
+        assert tier.clear("default") == 0
+
+    def test_namespaces_are_apart(self, tier: CacheTier) -> None:
+        key = sample_key(1)
+        tier.set_many("one", [(key, b"of one")])
+        tier.set_many("two", [(key, b"of two")])
+        assert tier.get_many("one", [key]) == [b"of one"]
+        assert tier.get_many("two", [key]) == [b"of two"]
+        assert tier.get_many("three", [key]) == [None]
+
+    def test_delete_forgets_these_keys_and_says_how_many_there_were(self, tier: CacheTier) -> None:
+        tier.set_many("default", sample_items(range(5)))
+        tier.set_many("other", sample_items(range(5)))
+        gone = [sample_key(number) for number in (1, 3, 77)]
+        assert tier.delete_many("default", gone) == 2
+        found = tier.get_many("default", [sample_key(number) for number in range(5)])
+        assert [value is None for value in found] == [False, True, False, True, False]
+        assert tier.delete_many("default", gone) == 0
+        assert None not in tier.get_many("other", gone[:2])
+
+    def test_clear_forgets_one_namespace_or_everything(self, tier: CacheTier) -> None:
+        keys = [sample_key(number) for number in range(5)]
+        for namespace in ("one", "two", "three"):
+            tier.set_many(namespace, sample_items(range(5)))
+        assert tier.clear("one") == 5
+        assert tier.get_many("one", keys) == [None] * 5
+        assert None not in tier.get_many("two", keys)
+        assert tier.clear("one") == 0
+        assert tier.clear() == 10
+        assert tier.get_many("two", keys) == tier.get_many("three", keys) == [None] * 5
+
+    def test_it_can_be_filled_again_after_a_clear(self, tier: CacheTier) -> None:
+        tier.set_many("default", sample_items(range(5)))
+        tier.clear()
+        tier.set_many("default", sample_items(range(3)))
+        assert None not in tier.get_many("default", [sample_key(number) for number in range(3)])
+
+    def test_stats_tell_its_name_and_kind(self, tier: CacheTier) -> None:
+        tier.set_many("default", sample_items(range(5)))
+        stats = tier.stats()
+        assert isinstance(stats, TierStats)
+        assert stats.name == tier.name
+        assert stats.kind
+        assert stats.state == "ok"
+
+    def test_many_threads_may_use_it_at_once(self, tier: CacheTier) -> None:
+        faults: list[BaseException] = []
+
+        def use(first: int) -> None:
+            try:
+                for start in range(first, first + 200, 20):
+                    items = sample_items(range(start, start + 20))
+                    tier.set_many("default", items)
+                    found = tier.get_many("default", [key for key, _ in items])
+                    assert found == [value for _, value in items]
+            except BaseException as exc:
+                faults.append(exc)
+
+        threads = [threading.Thread(target=use, args=(first,)) for first in (0, 1_000, 2_000)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+        assert faults == []
+
+    def test_a_second_close_does_nothing(self, tier: CacheTier) -> None:
+        tier.close()
+        tier.close()
