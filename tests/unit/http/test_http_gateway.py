@@ -371,6 +371,9 @@ async def test_draining_waits_no_longer_than_it_was_told(rig: Rig) -> None:
     await within(rig.service.waiting.wait())
     await within(rig.gateway.drain(0.01))
     assert rig.service.cancelled.is_set()
+    status, headers, body = await read_reply(reader)
+    assert (status, headers["connection"]) == (503, "close")
+    assert json.loads(body)["error"]["code"] == "shutting_down"
     assert await within(reader.read()) == b""
     assert rig.left == list(rig.callers.values())
     writer.close()

@@ -178,6 +178,7 @@ def test_an_empty_daemon_has_metrics_too() -> None:
     types, series = parse(render(FAMILIES, plain_snapshot()))
     assert series["emberd_healthy", ()] == 1
     assert types["emberd_model_texts_total"] == "counter"
+    assert not [name for name, _ in series if "latency" in name], "no latency is not one of 0"
 
 
 @given(st.text())

@@ -66,6 +66,8 @@ def _tier_labels(tier: TierStats) -> dict[str, str]:
 
 
 def _quantiles(labels: Mapping[str, str], latency: Latency) -> Series:
+    if not latency.count:
+        return  # nothing happened in the window: a gap, not a latency of 0
     found = {
         "0.5": latency.p50_ms,
         "0.9": latency.p90_ms,

@@ -11,7 +11,7 @@ from typing import Any, cast
 from aiohttp import web
 
 from emberd.config import HttpSettings, LimitSettings
-from emberd.errors import EmberdError, InternalError, StorageError
+from emberd.errors import EmberdError, InternalError, ShuttingDownError, StorageError
 from emberd.server.http.calls import Call, Context, ServiceLike
 from emberd.server.http.counting import Callers
 from emberd.server.http.guard import Guard
@@ -60,7 +60,7 @@ class Gateway:
         self._open: set[asyncio.Task[Any]] = set()
         self._idle = asyncio.Event()
         self._idle.set()
-        self._is_draining = False
+        self._is_draining = self._is_giving_up = False
         self._server: _Server | None = None
         self._listener: asyncio.Server | None = None
 
@@ -99,6 +99,7 @@ class Gateway:
             async with asyncio.timeout(timeout_s):
                 await self._idle.wait()
         except TimeoutError:
+            self._is_giving_up = True
             for task in self._open:
                 task.cancel()
         if self._server is not None:
@@ -118,9 +119,9 @@ class Gateway:
             except (EmberdError, Refusal) as exc:
                 return await self._send(request, error_reply(exc, request.path))
             if route.counted_as is None:
-                return await self._send(request, await _answer(route, call, request.path))
+                return await self._send(request, await self._answer(route, call, request.path))
             with self._callers.counted(route.counted_as, call.caller) as outcome:
-                reply = await _answer(route, call, request.path)
+                reply = await self._answer(route, call, request.path)
                 outcome.is_failed = reply.status >= 400
                 return await self._send(request, reply)
 
@@ -133,6 +134,19 @@ class Gateway:
         body = await read_body(request, self._limits.frame_mib << 20)
         caller = self._callers.of(request.protocol, request.headers.get("User-Agent", ""))
         return route, Call(self._context, caller, request.headers, body, tail)
+
+    async def _answer(self, route: Route, call: Call, path: str) -> Reply:
+        try:
+            return await route.answer(call)
+        except EmberdError as exc:
+            return error_reply(exc, path)
+        except asyncio.CancelledError:
+            if not self._is_giving_up:
+                raise
+            _current_task().uncancel()
+            return error_reply(_gave_up(), path)
+        except Exception as exc:
+            return error_reply(_internal(route, exc), path)
 
     async def _send(self, request: web.BaseRequest, reply: Reply) -> web.StreamResponse:
         def on_cut_off() -> None:
@@ -154,7 +168,7 @@ class Gateway:
     @contextmanager
     def _held_open(self) -> Iterator[None]:
         """Let `drain` wait for this request."""
-        task = cast("asyncio.Task[Any]", asyncio.current_task())
+        task = _current_task()
         self._open.add(task)
         self._idle.clear()
         try:
@@ -165,13 +179,15 @@ class Gateway:
                 self._idle.set()
 
 
-async def _answer(route: Route, call: Call, path: str) -> Reply:
-    try:
-        return await route.answer(call)
-    except EmberdError as exc:
-        return error_reply(exc, path)
-    except Exception as exc:
-        return error_reply(_internal(route, exc), path)
+def _current_task() -> asyncio.Task[Any]:
+    return cast("asyncio.Task[Any]", asyncio.current_task())
+
+
+def _gave_up() -> ShuttingDownError:
+    return ShuttingDownError(
+        "The daemon is shutting down and gave this request up. Ask again in a moment.",
+        retry_after_ms=1000,
+    )
 
 
 def _internal(route: Route, exc: Exception) -> InternalError:
