@@ -74,7 +74,7 @@ METHODS: dict[str, Method] = {
             "models.list",
             p.NoParams,
             "Models that are loaded, stored or in the catalog.",
-            "[{name, state, dim, max_tokens, fingerprint, licence, source, precision, "
+            "[{name, state, dim, max_tokens, fingerprint, licence, source, precision, pooling, "
             "is_default, size_bytes}]",
         ),
         Method(

@@ -141,6 +141,7 @@ class ModelRegistry:
                         "licence": entry.licence,
                         "source": entry.repo,
                         "precision": "exact",
+                        "pooling": entry.pooling,
                         "size_bytes": None,
                     }
                 )
@@ -239,6 +240,7 @@ class ModelRegistry:
                 "licence": model.info.licence,
                 "source": model.info.source,
                 "precision": model.info.precision,
+                "pooling": model.info.pooling,
                 "size_bytes": sum(file.stat().st_size for file in model.folder.iterdir()),
             }
             for model in self._store.list()

@@ -69,13 +69,18 @@ class Store:
         return self.read_only.message or self.note
 
     @contextmanager
-    def reading(self) -> Iterator[lmdb.Transaction[memoryview]]:
-        """A read transaction; what it hands out are views, valid inside only."""
+    def reading(
+        self, namespace: str
+    ) -> Iterator[tuple[lmdb.Transaction[memoryview], Table | None]]:
+        """A read transaction and the namespace's tables, None where there are none; what the
+        transaction hands out are views, valid inside only."""
         self._check()
         with self._translating(), self._gate.shared():
             self._check()
+            # Before the transaction: a table made after its start is not in what it sees.
+            table = self.tables.get(namespace)
             with self._env.begin(buffers=True) as txn:
-                yield txn
+                yield txn, table
 
     @contextmanager
     def writing(self) -> Iterator[lmdb.Transaction[bytes]]:

@@ -88,8 +88,7 @@ class LmdbTier:
     ) -> tuple[list[bytes | None], list[float]]:
         """See Dated."""
         now = self._options.clock()
-        with self._store.reading() as txn:
-            table = self._store.tables.get(namespace)
+        with self._store.reading(namespace) as (txn, table):
             if table is None:
                 return [None] * len(keys), [0.0] * len(keys)
             read = read_rows(txn, table, keys, self._ageing, now)
