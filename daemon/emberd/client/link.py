@@ -1,8 +1,12 @@
 """One connection of the blocking client, shared by its threads.
 
-There is no reader thread. Of the threads that wait for a reply, one reads for all (the leader);
-the others sleep until their reply or the lead is handed to them. So a lone caller sends, polls
-and reads with no thread switch between, and sixteen callers share one socket.
+There is no reader thread. Of the threads that wait for a reply, one reads for all (`turns`); so a
+lone caller sends, polls and reads with no thread switch between, and sixteen callers share one
+socket.
+
+What can interrupt anything at any point is Ctrl-C and, through the garbage collector, `abandon`
+(the end of an iteration that nobody holds any more). After either, the link works or is lost,
+and a lost one is replaced: no lock stays held.
 """
 
 from __future__ import annotations
@@ -19,6 +23,7 @@ from typing import Any, Final
 
 from emberd.client.connect import Connected
 from emberd.client.failures import copy_of, late, lost
+from emberd.client.turns import Sleeper, Turns, is_mine
 from emberd.errors import EmberdError, RequestTimeoutError
 from emberd.wire.connection import ClientEvent, Reply
 from emberd.wire.messages import Malformed, Notification
@@ -28,26 +33,25 @@ __all__ = ["Link", "LinkTicket"]
 _READ_BYTES: Final = 131_072
 # A sender that found no room looks this often whether it has to read, too.
 _ROOM_CHECK_S: Final = 0.1
+_FOR_EVER: Final = -1.0
 
 
-class LinkTicket:
+class LinkTicket(Sleeper):
     """A request that is under way on a link."""
 
-    __slots__ = ("is_sent", "link", "method", "msgid", "reply", "turn")
+    __slots__ = ("is_sent", "link", "method", "msgid")
 
     def __init__(self, link: Link, method: str) -> None:
+        super().__init__()
         self.link = link
         self.method = method
         self.msgid = -1
         self.is_sent = False
-        self.reply: Reply | None = None
-        self.turn: threading.Condition | None = None  # only where another thread reads
 
     def wait(self, deadline: float | None) -> Any:
         """The result. Raises the reply's error, ConnectionLostError, RequestTimeoutError."""
         self.link.wait(self, deadline)
-        reply = self.reply
-        assert reply is not None  # noqa: S101 - what wait() waits for
+        reply: Reply = self.reply
         if reply.error is not None:
             raise reply.error
         return reply.result
@@ -62,20 +66,20 @@ class Link:
     """A socket, the connection's state, and who may use them.
 
     `_mutex` guards the state and is never held over a system call that may wait; `_sending` keeps
-    messages whole.
+    messages whole. Both know their owner.
     """
 
     def __init__(self, connected: Connected) -> None:
         self.welcome = connected.welcome
         self._sock = connected.sock
         self._connection = connected.connection
-        self._mutex = threading.Lock()
-        self._sending = threading.Lock()
-        self._leader: int | None = None  # a thread's ident
-        self._followers: deque[LinkTicket] = deque()
+        self._mutex = threading.RLock()
+        self._sending = threading.RLock()
+        self._turns = Turns(self._mutex)
         self._pid = os.getpid()
         self._users = 0  # threads in a system call on the socket
         self._loss: EmberdError | None = None
+        self._given_up: deque[LinkTicket] = deque()  # told to the daemon with the next request
         self._news: deque[Notification] = deque(maxlen=1)  # the latest only
 
     @property
@@ -94,7 +98,7 @@ class Link:
             if ticket.is_sent:
                 ticket.abandon()
             else:  # part of it may be on its way, and nothing else can follow that
-                self._fail(lost("sending was interrupted"))
+                self.close(lost("sending was interrupted"))
             raise
         return ticket
 
@@ -102,34 +106,35 @@ class Link:
         """Return when the ticket has its reply. Raises RequestTimeoutError."""
         if self._pid != os.getpid():
             raise lost("it is the parent process's")
-        while ticket.reply is None:
-            if self._lead():
-                self._read_for(ticket, deadline)
-            else:
-                self._follow(ticket, deadline)
+        try:
+            while ticket.reply is None:
+                if self._turns.lead():
+                    self._read_for(ticket, deadline)
+                else:
+                    self._follow(ticket, deadline)
+        except EmberdError:
+            raise
+        except BaseException:  # Ctrl-C
+            if self._turns.leader == threading.get_ident():  # before it could be given back
+                self.close(lost("reading was interrupted"))
+            raise
 
     def abandon(self, ticket: LinkTicket) -> None:
         """Drop the reply when it comes, and tell the daemon if that does not wait."""
         if self._pid != os.getpid():
             return
-        if self._leader == threading.get_ident():
-            # Ctrl-C came in the one moment in which the lead could not be given back.
-            self._fail(lost("reading was interrupted"))
+        if is_mine(self._mutex) or is_mine(self._sending):  # the garbage collector, in our midst
+            self._given_up.append(ticket)
             return
         with self._mutex:
+            self._turns.leave(ticket)
             cancel = self._connection.abandon(ticket.msgid)
-            if not cancel or self._loss is not None or not self._sending.acquire(blocking=False):
+            if not cancel or self._loss is not None:
                 return
             self._users += 1
         try:
-            if self._sock.send(cancel) != len(cancel):
-                self._fail(lost("it was full"))
-        except BlockingIOError:
-            pass  # no room: the work is done for nothing
-        except OSError as exc:
-            self._fail(lost(exc))
+            self._send_if_free(cancel)
         finally:
-            self._sending.release()
             self._leave()
 
     def next_notification(self, timeout_s: float | None) -> Notification | None:
@@ -138,25 +143,32 @@ class Link:
         For a link that no one else uses.
         """
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
-        if not self._lead():
-            raise RuntimeError("the link is in use")
-        try:
-            while not self._news and self._loss is None:
+        while not self._news:
+            with self._mutex:
+                self._check_open()
+                self._users += 1
+            try:
                 if not self._ready(select.POLLIN, deadline):
                     return None
                 self._read()
-            while self._loss is None and self._ready(select.POLLIN, 0.0):
-                self._read()
-        finally:
-            self._resign()
-        if self._news:
-            return self._news.popleft()
-        self._check_open()
-        return None
+                while self.is_open and self._ready(select.POLLIN, 0.0):
+                    self._read()
+            finally:
+                self._leave()
+        return self._news.popleft()
 
     def close(self, error: EmberdError) -> None:
         """End the connection; whoever waits gets `error`."""
-        self._fail(error)
+        with self._mutex:
+            if self._loss is not None:
+                return
+            self._loss = error
+            for ticket in self._connection.close():
+                self._deliver(Reply(ticket, None, copy_of(error)))
+            self._users += 1
+        with suppress(OSError):
+            self._sock.shutdown(socket.SHUT_RDWR)  # wakes a thread that polls; closing would not
+        self._leave()
 
     def discard(self) -> None:
         """Let go of an inherited socket in a forked child: the parent goes on using it, and its
@@ -164,54 +176,39 @@ class Link:
         self._loss = lost("it is the parent process's")
         self._sock.close()
 
-    def _lead(self) -> bool:
-        """Become the thread that reads, unless there is one."""
+    def _leave(self) -> None:
+        """The last thread out closes the socket: its number must not be reused under a poll."""
         with self._mutex:
-            if self._leader is not None:
-                return False
-            self._leader = threading.get_ident()
-            self._users += 1
-            return True
+            self._users -= 1
+            is_last = not self._users and self._loss is not None
+        if is_last:
+            self._sock.close()
 
-    def _resign(self) -> None:
-        with self._mutex:
-            self._leader = None
-            self._wake_a_follower()
-        self._leave()
+    def _check_open(self) -> None:
+        if self._loss is not None:
+            raise copy_of(self._loss)
+
+    # -- reading
 
     def _read_for(self, ticket: LinkTicket, deadline: float | None) -> None:
+        """Read as the leader, until the ticket has its reply."""
         try:
-            while ticket.reply is None:
-                if not self._ready(select.POLLIN, deadline):
-                    raise late(ticket.method)
-                self._read()
+            with self._mutex:
+                self._users += 1
+            try:
+                while ticket.reply is None:
+                    if not self._ready(select.POLLIN, deadline):
+                        raise late(ticket.method)
+                    self._read()
+            finally:
+                self._leave()
         finally:
-            self._resign()
+            self._turns.resign()
 
     def _follow(self, ticket: LinkTicket, deadline: float | None) -> None:
-        """Sleep until the reply is there, or nobody reads any more."""
-        is_awake = False
-        with self._mutex:
-            if ticket.reply is not None or self._leader is None:
-                return
-            ticket.turn = threading.Condition(self._mutex)
-            self._followers.append(ticket)
-            try:
-                is_awake = ticket.turn.wait(_left_s(deadline))
-            finally:
-                self._followers.remove(ticket)
-                ticket.turn = None
-                if ticket.reply is not None or not is_awake:
-                    self._wake_a_follower()  # the lead may have been offered to us
+        is_awake = self._turns.follow(ticket, _left_s(deadline))
         if not is_awake and ticket.reply is None:
             raise late(ticket.method)
-
-    def _wake_a_follower(self) -> None:
-        """Offer the lead to one that waits, where there is no leader."""
-        if self._leader is None and self._followers:
-            turn = self._followers[0].turn
-            assert turn is not None  # noqa: S101 - followers have one
-            turn.notify()
 
     def _read(self) -> None:
         """Take what has arrived. Whatever interrupts this would lose bytes, so it ends the link."""
@@ -229,10 +226,10 @@ class Link:
         except OSError as exc:
             fault = lost(exc)
         except BaseException:
-            self._fail(lost("reading was interrupted"))
+            self.close(lost("reading was interrupted"))
             raise
         if fault is not None:
-            self._fail(fault)
+            self.close(fault)
 
     def _deliver(self, event: ClientEvent) -> EmberdError | None:
         if isinstance(event, Malformed):
@@ -242,59 +239,8 @@ class Link:
             return None
         ticket: LinkTicket = event.waiter
         ticket.reply = event
-        if ticket.turn is not None:
-            ticket.turn.notify()
+        ticket.wake()
         return None
-
-    def _start(self, ticket: LinkTicket, params: Mapping[str, Any], deadline: float | None) -> None:
-        with self._mutex:
-            self._check_open()
-            ticket.msgid, data = self._connection.request(ticket.method, params, ticket)
-            self._users += 1
-        try:
-            self._send(data, ticket, deadline)
-        finally:
-            self._leave()
-
-    def _send(self, data: bytes, ticket: LinkTicket, deadline: float | None) -> None:
-        left_s = _left_s(deadline)
-        if not self._sending.acquire(timeout=-1 if left_s is None else left_s):
-            with self._mutex:
-                self._connection.withdraw(ticket.msgid)
-            raise late(ticket.method)
-        view = memoryview(data)
-        try:
-            while view:
-                try:
-                    view = view[self._sock.send(view) :]
-                except BlockingIOError:
-                    self._wait_for_room(ticket.method, deadline)
-            ticket.is_sent = True
-        except OSError as exc:
-            self._fail(lost(exc))
-            raise lost(exc) from exc
-        except RequestTimeoutError:
-            self._fail(lost("a message could not be sent in time"))
-            raise
-        finally:
-            self._sending.release()
-
-    def _wait_for_room(self, method: str, deadline: float | None) -> None:
-        """The daemon does not read: it may be waiting for us to read its replies."""
-        check = time.monotonic() + _ROOM_CHECK_S
-        until = check if deadline is None else min(check, deadline)
-        if self._lead():
-            try:
-                found = self._ready(select.POLLIN | select.POLLOUT, until)
-                if found & ~select.POLLOUT:
-                    self._read()
-            finally:
-                self._resign()
-        else:
-            self._ready(select.POLLOUT, until)
-        self._check_open()
-        if deadline is not None and time.monotonic() >= deadline:
-            raise late(method)
 
     def _ready(self, events: int, deadline: float | None) -> int:
         """Which of `events` holds for the socket; 0 at the deadline."""
@@ -304,30 +250,78 @@ class Link:
         found = poll.poll(None if left_s is None else left_s * 1_000)
         return found[0][1] if found else 0
 
-    def _fail(self, error: EmberdError) -> None:
-        """The connection is over: `error` is the reply of all that wait."""
+    # -- sending
+
+    def _start(self, ticket: LinkTicket, params: Mapping[str, Any], deadline: float | None) -> None:
         with self._mutex:
-            if self._loss is not None:
-                return
-            self._loss = error
-            for ticket in self._connection.close():
-                self._deliver(Reply(ticket, None, copy_of(error)))
+            self._check_open()
+            ticket.msgid, data = self._connection.request(ticket.method, params, ticket)
+            while self._given_up:
+                data = self._connection.abandon(self._given_up.popleft().msgid) + data
             self._users += 1
-        with suppress(OSError):
-            self._sock.shutdown(socket.SHUT_RDWR)  # wakes a thread that polls; closing would not
-        self._leave()
+        try:
+            self._send(data, ticket, deadline)
+        finally:
+            self._leave()
 
-    def _leave(self) -> None:
-        """The last thread out closes the socket: its number must not be reused under a poll."""
+    def _send(self, data: bytes, ticket: LinkTicket, deadline: float | None) -> None:
+        left_s = _left_s(deadline)
+        try:
+            if self._sending.acquire(timeout=_FOR_EVER if left_s is None else left_s):
+                self._write(data, ticket, deadline)
+                return
+        finally:
+            if is_mine(self._sending):
+                self._sending.release()
         with self._mutex:
-            self._users -= 1
-            is_last = not self._users and self._loss is not None
-        if is_last:
-            self._sock.close()
+            self._connection.withdraw(ticket.msgid)
+        raise late(ticket.method)
 
-    def _check_open(self) -> None:
-        if self._loss is not None:
-            raise copy_of(self._loss)
+    def _write(self, data: bytes, ticket: LinkTicket, deadline: float | None) -> None:
+        view = memoryview(data)
+        try:
+            while view:
+                try:
+                    view = view[self._sock.send(view) :]
+                except BlockingIOError:
+                    self._wait_for_room(ticket.method, deadline)
+            ticket.is_sent = True
+        except OSError as exc:
+            self.close(lost(exc))
+            raise lost(exc) from exc
+        except RequestTimeoutError:
+            self.close(lost("a message could not be sent in time"))
+            raise
+
+    def _wait_for_room(self, method: str, deadline: float | None) -> None:
+        """The daemon does not read: it may be waiting for us to read its replies."""
+        check = time.monotonic() + _ROOM_CHECK_S
+        until = check if deadline is None else min(check, deadline)
+        if self._turns.lead():
+            try:
+                found = self._ready(select.POLLIN | select.POLLOUT, until)
+                if found & ~select.POLLOUT:
+                    self._read()
+            finally:
+                self._turns.resign()
+        else:
+            self._ready(select.POLLOUT, until)
+        self._check_open()
+        if deadline is not None and time.monotonic() >= deadline:
+            raise late(method)
+
+    def _send_if_free(self, cancel: bytes) -> None:
+        """Send a few bytes where that cannot wait; else the work is done for nothing."""
+        try:
+            if self._sending.acquire(blocking=False) and self._sock.send(cancel) != len(cancel):
+                self.close(lost("it was full"))
+        except BlockingIOError:
+            pass
+        except OSError as exc:
+            self.close(lost(exc))
+        finally:
+            if is_mine(self._sending):
+                self._sending.release()
 
 
 def _left_s(deadline: float | None) -> float | None:

@@ -77,7 +77,8 @@ def _packer(**options: Any) -> msgpack.Packer:
 class Decoder:
     """Cuts a stream of bytes into messages, however the bytes arrive.
 
-    A small request costs 1.4 us, where the bare library takes 0.8.
+    A small request costs 1.9 us, where the bare library takes 0.9; 100,000 texts cost 8 ms, where
+    it takes 7.
     """
 
     __slots__ = (

@@ -2,8 +2,8 @@
 
 A strict decoder would lose the whole message, and with it the msgid to answer to. So the codec
 decodes with `surrogateescape`: each bad byte becomes one lone surrogate, which no valid UTF-8 can
-hold, and whoever checks the parameters asks here. ASCII strings are settled by a flag (30 ns a
-text); others by an encoding to UTF-8 (60 ns for a short one).
+hold, and whoever checks the parameters asks here. ASCII texts are settled by a flag (40 ns a
+text), others by encoding them (0.4 us for a short one).
 """
 
 from __future__ import annotations
@@ -27,6 +27,9 @@ def has_invalid_utf8(text: str) -> bool:
 def first_invalid_utf8(texts: Iterable[str]) -> int | None:
     """The index of the first text that is not valid UTF-8, or None."""
     for index, text in enumerate(texts):
-        if not text.isascii() and has_invalid_utf8(text):
-            return index
+        if not text.isascii():
+            try:
+                text.encode()
+            except UnicodeEncodeError:
+                return index
     return None

@@ -131,8 +131,9 @@ def _extension() -> InvalidRequestError:
 
 
 def _not_msgpack(exc: Exception) -> ProtocolError:
-    what = "nested too deep" if isinstance(exc, msgpack.StackError) else "not valid"
-    return ProtocolError(f"The bytes are {what} as MessagePack.")
+    if isinstance(exc, msgpack.StackError | RecursionError):
+        return ProtocolError("The message is nested too deep.")
+    return ProtocolError("These bytes are not valid MessagePack.")
 
 
 def _translated(exc: Exception) -> EmberdError:

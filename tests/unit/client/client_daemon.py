@@ -69,6 +69,7 @@ class TestDaemon:
         self.cancelled: list[int] = []
         self.connections = 0
         self.port = 0
+        self.jobs: set[asyncio.Task[None]] = set()
         self._changed = threading.Condition()
         self._sessions: set[_Session] = set()
 
@@ -205,10 +206,9 @@ class TestDaemon:
         server.close()
         for session in list(self._sessions):
             session.transport.abort()
-        jobs = [job for session in list(self._sessions) for job in session.jobs]
-        for job in jobs:
+        for job in self.jobs:
             job.cancel()
-        await asyncio.gather(*jobs, return_exceptions=True)
+        await asyncio.gather(*self.jobs, return_exceptions=True)
         await asyncio.sleep(0)  # connection_lost of what was aborted
         self.path.unlink(missing_ok=True)
 
@@ -236,7 +236,6 @@ class _Session(asyncio.Protocol):
     def __init__(self, daemon: TestDaemon) -> None:
         self.daemon = daemon
         self.connection = ServerConnection(demands_hello=bool(daemon.tcp_token))
-        self.jobs: set[asyncio.Task[None]] = set()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport: Any = transport
@@ -276,8 +275,8 @@ class _Session(asyncio.Protocol):
             return
         if asyncio.iscoroutine(result):
             job = self.daemon.loop.create_task(self._answer(request, result))
-            self.jobs.add(job)
-            job.add_done_callback(self.jobs.discard)
+            self.daemon.jobs.add(job)
+            job.add_done_callback(self.daemon.jobs.discard)
         else:
             self.transport.write(self.connection.response(request.msgid, result))
 

@@ -32,7 +32,7 @@ def interrupt_main(client: Client) -> None:
     main = threading.main_thread().ident
     assert main is not None
     link = link_of(client)
-    while link._leader != main:
+    while link._turns.leader != main:
         pass
     signal.pthread_kill(main, signal.SIGINT)
 
@@ -176,8 +176,8 @@ def test_waiting_for_another_threads_large_message_has_its_timeout(
     texts = [str(number) + "x" * 999_000 for number in range(2)]
     large = in_thread(lambda: blocking.embed(texts))
     link = link_of(blocking)
-    while not link._sending.locked():
-        pass
+    while link._sending.acquire(blocking=False):
+        link._sending.release()
     with pytest.raises(RequestTimeoutError):
         blocking.ping(timeout_s=0.05)
     daemon.resume_reading()
@@ -214,6 +214,20 @@ def test_a_client_that_is_forgotten_in_the_middle_of_an_iteration_gives_up_the_r
     gc.collect()
     daemon.wait_until(lambda: len(daemon.cancelled) >= 7)
     assert blocking.ping() == "pong"
+
+
+def test_what_the_garbage_collector_gives_up_in_our_midst_is_told_with_the_next_request(
+    daemon: TestDaemon, blocking: Client
+) -> None:
+    daemon.handlers["embed"] = lambda params: daemon.gate().wait()
+    blocking.ping()
+    link = link_of(blocking)
+    ticket = link.start("embed", {"texts": ["a"]}, None)
+    with link._mutex:  # a finaliser may run wherever something is allocated
+        ticket.abandon()
+    assert blocking.ping() == "pong"
+    daemon.wait_until(lambda: len(daemon.cancelled) == 1)
+    assert daemon.connections == 1
 
 
 def in_child(work: Callable[[], str]) -> str:
