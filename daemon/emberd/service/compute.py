@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["Computations"]
 
 _INTERACTIVE_TEXTS = 16
+_TEXTS_A_TURN = 512
 
 T = TypeVar("T")
 Outcome = bytes | EmberdError
@@ -64,24 +65,32 @@ class Computations:
 
         Raises OverloadedError where the engine's queue is full.
         """
-        flights = [(work.space.namespace, key) for key in keys]
-        futures, leaders = self._flights.join(flights)
+        futures: list[asyncio.Future[bytes]] = []
+        led: set[str] = set()
         try:
-            self._launch(work, [texts[i] for i in leaders], [keys[i] for i in leaders])
-        except EmberdError as exc:
-            self._flights.fail([flights[i] for i in leaders], exc)
+            for part in _slices(len(texts)):
+                futures += self._join(work, texts[part], keys[part], led, len(texts))
+                await asyncio.sleep(0)
+        except BaseException:
             _leave(futures)
             raise
         outcomes = await _outcomes(texts, futures)
-        led = sum(1 for i in leaders if isinstance(outcomes[texts[i]], bytes))
-        good = sum(1 for outcome in outcomes.values() if isinstance(outcome, bytes))
-        work.computed += led
-        work.deduplicated += good - led
+        good = [text for text, outcome in outcomes.items() if isinstance(outcome, bytes)]
+        computed = sum(1 for text in good if text in led)
+        work.computed += computed
+        work.deduplicated += len(good) - computed
         return outcomes
 
     async def uncached(self, work: Work, texts: list[str]) -> dict[str, bytes | EmberdError]:
         """The value (or the error) of each text, computed whatever the cache holds."""
-        embedded = self._submit(work, texts)
+        embedded: list[asyncio.Future[Embedded]] = []
+        try:
+            for part in _slices(len(texts)):
+                embedded += self._submit(work, texts[part], len(texts))
+                await asyncio.sleep(0)
+        except BaseException:
+            _leave(embedded)
+            raise
         outcomes: dict[str, Outcome] = {}
         good: list[tuple[str, Embedded]] = []
         for text, result in (await _outcomes(texts, embedded)).items():
@@ -95,23 +104,40 @@ class Computations:
         self._counts.computed += len(good)
         return outcomes
 
-    def _submit(self, work: Work, texts: Sequence[str]) -> list[asyncio.Future[Embedded]]:
+    def _join(
+        self, work: Work, texts: list[str], keys: list[bytes], led: set[str], wanted: int
+    ) -> list[asyncio.Future[bytes]]:
+        """Wait for these texts, and start those that nobody has started; `led` gets them."""
+        flights = [(work.space.namespace, key) for key in keys]
+        futures, leaders = self._flights.join(flights)
+        led.update(texts[i] for i in leaders)
+        try:
+            self._launch(work, [texts[i] for i in leaders], [keys[i] for i in leaders], wanted)
+        except EmberdError as exc:
+            self._flights.fail([flights[i] for i in leaders], exc)
+            _leave(futures)
+            raise
+        return futures
+
+    def _submit(
+        self, work: Work, texts: Sequence[str], wanted: int
+    ) -> list[asyncio.Future[Embedded]]:
         prefix = work.space.prompt
-        few = len(texts) <= _INTERACTIVE_TEXTS
         return self._engine.submit(
             work.model.fingerprint,
             [prefix + text for text in texts] if prefix else texts,
             truncate=work.params.truncate,
-            priority=work.params.priority or ("interactive" if few else "bulk"),
+            priority=work.params.priority or _priority(wanted),
         )
 
-    def _launch(self, work: Work, texts: list[str], keys: list[bytes]) -> None:
+    def _launch(self, work: Work, texts: list[str], keys: list[bytes], wanted: int) -> None:
         if not texts:
             return
         create_future = asyncio.get_running_loop().create_future
+        submitted = self._submit(work, texts, wanted)
         landings = [
             _Landing(work.model, work.space, text, key, create_future(), embedded)
-            for text, key, embedded in zip(texts, keys, self._submit(work, texts), strict=True)
+            for text, key, embedded in zip(texts, keys, submitted, strict=True)
         ]
         for landing in landings:
             landing.follow()
@@ -167,7 +193,16 @@ def _pack(results: Sequence[Embedded], model: LoadedModel) -> list[bytes]:
     )
 
 
-def _leave(futures: Sequence[asyncio.Future[bytes]]) -> None:
+def _priority(texts: int) -> Literal["interactive", "bulk"]:
+    return "interactive" if texts <= _INTERACTIVE_TEXTS else "bulk"
+
+
+def _slices(count: int) -> Iterator[slice]:
+    """Parts that keep the event loop busy for a few milliseconds each."""
+    return (slice(start, start + _TEXTS_A_TURN) for start in range(0, count, _TEXTS_A_TURN))
+
+
+def _leave(futures: Sequence[asyncio.Future[Any]]) -> None:
     for future in futures:
         future.cancel()
 

@@ -33,7 +33,6 @@ from emberd.wire.vectors import encode_vectors, vectors_to_lists
 
 __all__ = ["EmbeddingService", "Work"]
 
-_INTERACTIVE_TEXTS = 16
 _REPLY_ON_LOOP_TEXTS = 512  # a larger reply is put together on a thread: it costs 3 us a text
 
 
