@@ -9,7 +9,7 @@ from typing import Literal
 from bench.figures import Figure
 from emberd.models import StoredModel
 
-__all__ = ["Bench", "Benchmark", "Device"]
+__all__ = ["Bench", "Benchmark", "Device", "Result"]
 
 Device = Literal["auto", "cpu", "cuda"]
 
@@ -43,3 +43,14 @@ class Benchmark:
     bar: str
     """The bar that it states, in words."""
     run: Callable[[Bench], list[Figure]]
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a benchmark found, and how quiet the machine was."""
+
+    name: str
+    figures: tuple[Figure, ...]
+    seconds: float = 0.0
+    others: float = 0.0
+    """The share of all cores (0 to 1) that other programs took meanwhile."""

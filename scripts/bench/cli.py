@@ -10,10 +10,10 @@ import traceback
 from pathlib import Path
 from typing import Any, cast
 
-from bench.benchmark import Bench, Benchmark, Device
-from bench.figures import Figure
+from bench.benchmark import Bench, Benchmark, Device, Result
+from bench.machine import Neighbours
 from bench.record import Record
-from bench.table import render
+from bench.table import render, warn_of_neighbours
 
 __all__ = ["main"]
 
@@ -50,14 +50,17 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"error: no benchmark {unknown[0]!r}; --list shows them", file=sys.stderr)
         return 2
     chosen = [BENCHMARKS[name] for name in BENCHMARKS if not options.only or name in options.only]
+    bench = _bench(options)
     record = Record(_command(arguments), _kept(options))
-    results, is_complete = _run_all(chosen, _bench(options))
+    results = [result for each in chosen if (result := _run(each, bench)) is not None]
     if results:
         print(render(results))
+    if warning := warn_of_neighbours(results):
+        print(warning, file=sys.stderr)
     if options.json is not None:
         record.write(options.json, results)
-    has_missed = any(figure.is_met is False for _, figures in results for figure in figures)
-    return int(not is_complete or (options.check and has_missed))
+    has_missed = any(figure.is_met is False for found in results for figure in found.figures)
+    return int(len(results) < len(chosen) or (options.check and has_missed))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -102,20 +105,19 @@ def _rounds(options: argparse.Namespace) -> int:
     return int(options.rounds or (_QUICK_ROUNDS if options.quick else _ROUNDS))
 
 
-def _run_all(chosen: list[Benchmark], bench: Bench) -> tuple[list[tuple[str, list[Figure]]], bool]:
-    """The figures, and whether every benchmark gave some; one that fails does not end the run."""
-    results: list[tuple[str, list[Figure]]] = []
-    for benchmark in chosen:
-        print(f"{benchmark.name}: {benchmark.question}", file=sys.stderr, end=" ", flush=True)
-        started = time.perf_counter()
-        try:
-            results.append((benchmark.name, benchmark.run(bench)))
-        except Exception:
-            print("failed", file=sys.stderr)
-            traceback.print_exc()
-        else:
-            print(f"{time.perf_counter() - started:.0f} s", file=sys.stderr)
-    return results, len(results) == len(chosen)
+def _run(benchmark: Benchmark, bench: Bench) -> Result | None:
+    """Its figures; None where it failed, which does not end the run."""
+    print(f"{benchmark.name}: {benchmark.question}", file=sys.stderr, end=" ", flush=True)
+    started, neighbours = time.perf_counter(), Neighbours()
+    try:
+        figures = tuple(benchmark.run(bench))
+    except Exception:
+        print("failed", file=sys.stderr)
+        traceback.print_exc()
+        return None
+    seconds = time.perf_counter() - started
+    print(f"{seconds:.0f} s", file=sys.stderr)
+    return Result(benchmark.name, figures, seconds, neighbours.share())
 
 
 def _listed(benchmarks: dict[str, Benchmark]) -> str:

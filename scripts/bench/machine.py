@@ -6,16 +6,33 @@ import os
 import platform
 import subprocess
 import sys
+import time
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import psutil
 
-__all__ = ["describe_machine", "describe_versions"]
+__all__ = ["Neighbours", "describe_machine", "describe_versions"]
 
 _PACKAGES = ("lmdb", "msgpack", "msgspec", "numpy", "tokenizers", "uvloop")
 _RUNTIMES = ("onnxruntime", "onnxruntime-gpu")
+
+
+class Neighbours:
+    """How much of the processors others took while something of ours ran."""
+
+    def __init__(self) -> None:
+        self._started = _clock()
+        self._busy_s = _busy_s()
+        self._ours_s = _ours_s()
+
+    def share(self) -> float:
+        """Of all cores, 0 to 1, since this was made. Call it when our child processes have ended
+        and were waited for: only then are their times known."""
+        wall_s = _clock() - self._started
+        others_s = (_busy_s() - self._busy_s) - (_ours_s() - self._ours_s)
+        return min(max(others_s / (wall_s * (os.cpu_count() or 1)), 0.0), 1.0)
 
 
 def describe_machine() -> dict[str, Any]:
@@ -49,6 +66,21 @@ def _processor() -> str:
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     return platform.processor() or platform.machine()
+
+
+_clock = time.perf_counter
+
+
+def _busy_s() -> float:
+    times = psutil.cpu_times()._asdict()
+    # Linux counts a guest's time under `user` and `nice`, too.
+    idle = {"idle", "iowait", "guest", "guest_nice"}
+    return float(sum(seconds for name, seconds in times.items() if name not in idle))
+
+
+def _ours_s() -> float:
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
 
 
 def _is_linux() -> bool:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from bench.benchmark import Result
 from bench.figures import Figure
 from bench.machine import describe_machine, describe_versions
 
@@ -29,14 +30,18 @@ class Record:
             "versions": describe_versions(),
         }
 
-    def write(self, path: Path, results: Iterable[tuple[str, Sequence[Figure]]]) -> None:
+    def write(self, path: Path, results: Sequence[Result]) -> None:
         """Write the results and how they came about."""
-        lines = [
-            {"benchmark": name, **plain_figure(figure)}
-            for name, figures in results
-            for figure in figures
+        found = [
+            {
+                "benchmark": result.name,
+                "seconds": round(result.seconds, 1),
+                "others": round(result.others, 3),
+                "figures": [plain_figure(figure) for figure in result.figures],
+            }
+            for result in results
         ]
-        path.write_text(json.dumps({**self._head, "figures": lines}, indent=2) + "\n")
+        path.write_text(json.dumps({**self._head, "results": found}, indent=2) + "\n")
 
 
 def plain_figure(figure: Figure) -> dict[str, Any]:

@@ -2,25 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
+from bench.benchmark import Result
 from bench.figures import Figure, show_number
 
-__all__ = ["render"]
+__all__ = ["render", "warn_of_neighbours"]
 
 _TITLES = ("benchmark", "figure", "value", "", "spread", "bar", "")
 _RIGHT = {2}  # columns of numbers
+_QUIET = 0.05  # a share of the processors that moves no figure
 
 
-def render(results: Iterable[tuple[str, Sequence[Figure]]]) -> str:
+def render(results: Sequence[Result]) -> str:
     """One line a figure; a benchmark's name stands on its first line only."""
     rows: list[tuple[str, ...]] = [_TITLES]
-    for name, figures in results:
-        rows += [_row(name if index == 0 else "", figure) for index, figure in enumerate(figures)]
+    for result in results:
+        for index, figure in enumerate(result.figures):
+            rows.append(_row("" if index else result.name, figure))
     widths = [max(len(row[column]) for row in rows) for column in range(len(_TITLES))]
     lines = [_line(row, widths) for row in rows]
     lines.insert(1, "  ".join("-" * width for width in widths if width).rstrip())
     return "\n".join(lines)
+
+
+def warn_of_neighbours(results: Sequence[Result]) -> str:
+    """What to say where other programs ran beside the benchmarks; empty where none did."""
+    loud = [result for result in results if result.others > _QUIET]
+    if not loud:
+        return ""
+    shares = ", ".join(f"{result.name} {100 * result.others:.0f}%" for result in loud)
+    return (
+        f"Other programs used the processors meanwhile ({shares}): ratios may be off, and times "
+        "surely are. Take these again on a quiet machine."
+    )
 
 
 def _row(name: str, figure: Figure) -> tuple[str, ...]:
