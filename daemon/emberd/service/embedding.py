@@ -15,7 +15,7 @@ import numpy.typing as npt
 from msgspec import structs
 
 from emberd.cache import Cache, KeySpace
-from emberd.cache.values import unpack_values
+from emberd.cache.values import unpack_value, unpack_values
 from emberd.config import LimitSettings
 from emberd.errors import (
     DeadlineExceededError,
@@ -110,15 +110,16 @@ class EmbeddingService:
 
     async def vectors(
         self, texts: list[str] | str, where: str, params: EmbedParams, caller: Caller
-    ) -> npt.NDArray[np.float32]:
-        """Vectors `(n, dim)` float32 for another method's texts; errors name the field `where`."""
+    ) -> tuple[npt.NDArray[np.float32], Work]:
+        """Vectors `(n, dim)` float32 for another method's texts, and how they were come by;
+        errors name the field `where`."""
         model = self._registry.loaded(params.model) or await self._registry.ensure(params.model)
         request = structs.replace(params, texts=self._texts_of(texts, where))
         work = self.begin(request, caller, model)
         work.where = where
         await self._fill(work)
         self._count(work)
-        return unpack_values(_known(work.values), model.info.dim, model.dtype)[0]
+        return unpack_values(_known(work.values), model.info.dim, model.dtype)[0], work
 
     def namespace_of(self, name: str | None, caller: Caller) -> str:
         """The namespace of a request. Raises NamespaceNotFoundError for an undeclared one."""
@@ -277,25 +278,27 @@ class EmbeddingService:
 
 def reply_of(work: Work) -> dict[str, Any]:
     """The result of `embed`; touches nothing shared, so it may run on any thread."""
-    model, params = work.model, work.params
-    vectors, tokens, truncated = unpack_values(_known(work.values), model.info.dim, model.dtype)
+    model, params, values = work.model, work.params, _known(work.values)
+    if len(values) == 1:
+        vector, tokens, is_truncated = unpack_value(values[0], model.info.dim, model.dtype)
+        vectors, truncated = vector[None], [0] if is_truncated else []
+    else:
+        vectors, counts, cut = unpack_values(values, model.info.dim, model.dtype)
+        tokens, truncated = int(counts.sum()), np.flatnonzero(cut).tolist()
     if params.dimensions is not None and params.dimensions < model.info.dim:
         vectors = cut_dimensions(vectors, params.dimensions)
+    encode = encode_vectors if params.format == "bin" else vectors_to_lists
     return {
         "model": model.info.name,
         "fingerprint": model.fingerprint,
         "dim": vectors.shape[1],
-        "count": len(work.texts),
-        "vectors": (
-            encode_vectors(vectors, params.dtype)
-            if params.format == "bin"
-            else vectors_to_lists(vectors, params.dtype)
-        ),
+        "count": len(values),
+        "vectors": encode(vectors, params.dtype),
         "hits": work.hits,
         "computed": work.computed,
         "deduplicated": work.deduplicated,
-        "tokens": int(tokens.sum()),
-        "truncated": np.flatnonzero(truncated).tolist() if truncated.any() else [],
+        "tokens": tokens,
+        "truncated": truncated,
         "errors": [
             {"index": index, **error.to_wire()} for index, error in sorted(work.errors.items())
         ],

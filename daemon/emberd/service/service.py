@@ -128,8 +128,8 @@ class Service:
                 "ask for parts of the table.",
                 details={"field": "b"},
             )
-        a = await self._embedding.vectors(params.a, "a", request, caller)
-        b = await self._embedding.vectors(params.b, "b", request, caller)
+        a, _ = await self._embedding.vectors(params.a, "a", request, caller)
+        b, _ = await self._embedding.vectors(params.b, "b", request, caller)
         scores = await asyncio.to_thread(lambda: np.clip(a @ b.T, -1.0, 1.0))
         encode = encode_vectors if params.format == "bin" else vectors_to_lists
         model = await self._registry.ensure(params.model)
