@@ -21,6 +21,7 @@ __all__ = [
     "DaemonSettings",
     "EngineSettings",
     "HttpSettings",
+    "IndexSettings",
     "LimitSettings",
     "LogSettings",
     "ModelSettings",
@@ -106,6 +107,34 @@ class CacheSettings(_Section, frozen=True, kw_only=True):
     """The tenants; `default` is always there."""
 
 
+class IndexSettings(_Section, frozen=True, kw_only=True):
+    """Collections: how their vectors are kept and searched."""
+
+    dtype: Literal["f32", "f16"] = "f32"
+    """How a new collection keeps its vectors; f16 halves the file, and exact search then takes
+    three to four times as long."""
+    exact_below: Count = 10_000
+    """Documents up to which every search is exact and no graph is built."""
+    m: Annotated[int, msgspec.Meta(ge=2, le=128)] = 16
+    """Links of a vector in the graph; more find more and cost memory."""
+    ef_construction: Annotated[int, msgspec.Meta(ge=8, le=2_000)] = 200
+    """Candidates looked at for each vector that is added to the graph."""
+    ef_search: Count = 0
+    """Candidates looked at in a search; 0 lets the recall probe choose."""
+    checkpoint_s: Seconds = 300.0
+    """Longest time that a changed graph waits for its checkpoint."""
+    rebuild_deleted: Annotated[float, msgspec.Meta(gt=0, le=1)] = 0.25
+    """Share of deleted vectors above which the graph and the vectors' file are built anew."""
+    probe_s: Seconds = 600.0
+    """Time between two measurements of the graph's recall; 0 means never."""
+    memory_mib: Count = 4_096
+    """Budget of all graphs together; collections beyond it are searched exactly. 0 means none."""
+    threads: Count = 0
+    """Threads of exact search, and of each graph; 0 means one a core."""
+    query_cache_mib: Count = 16
+    """Results of a collection kept until its next write; 0 turns it off."""
+
+
 class LimitSettings(_Section, frozen=True, kw_only=True):
     """What one connection may ask for."""
 
@@ -157,6 +186,7 @@ class Settings(_Section, frozen=True, kw_only=True):
     models: ModelSettings = ModelSettings()
     engine: EngineSettings = EngineSettings()
     cache: CacheSettings = CacheSettings()
+    index: IndexSettings = IndexSettings()
     limits: LimitSettings = LimitSettings()
     tcp: TcpSettings = TcpSettings()
     http: HttpSettings = HttpSettings()

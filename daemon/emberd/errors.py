@@ -13,6 +13,9 @@ __all__ = [
     "CacheUnavailableError",
     "CancelledRequestError",
     "ChecksumMismatchError",
+    "CollectionExistsError",
+    "CollectionModelMismatchError",
+    "CollectionNotFoundError",
     "ConnectionLostError",
     "DaemonAlreadyRunningError",
     "DaemonUnreachableError",
@@ -21,6 +24,7 @@ __all__ = [
     "EmbeddingFailedError",
     "EmberdError",
     "FrameTooLargeError",
+    "GraphLostError",
     "InternalError",
     "InvalidConfigError",
     "InvalidParamsError",
@@ -217,6 +221,31 @@ class CacheUnavailableError(EmberdError):
     """The persistent cache cannot be used (the message says why); memory still serves."""
 
     code = "CACHE_UNAVAILABLE"
+
+
+class CollectionNotFoundError(EmberdError):
+    """No collection of that name; `emberd collections list` shows them."""
+
+    code = "COLLECTION_NOT_FOUND"
+
+
+class CollectionExistsError(EmberdError):
+    """A collection of that name is there already."""
+
+    code = "COLLECTION_EXISTS"
+
+
+class CollectionModelMismatchError(EmberdError):
+    """The collection was built with another model; vectors of two models do not compare."""
+
+    code = "COLLECTION_MODEL_MISMATCH"
+
+
+class GraphLostError(EmberdError):
+    """The process that holds a collection's graph is gone; exact search serves meanwhile."""
+
+    code = "GRAPH_LOST"
+    is_retryable = True
 
 
 class StorageError(EmberdError):

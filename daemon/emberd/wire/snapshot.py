@@ -17,9 +17,11 @@ __all__ = [
     "BatchStats",
     "CacheStats",
     "ClientStats",
+    "CollectionStats",
     "DaemonStats",
     "EngineStats",
     "EventRecord",
+    "IndexStats",
     "Latency",
     "MethodStats",
     "ModelStats",
@@ -174,6 +176,50 @@ class EngineStats(_Part, frozen=True, kw_only=True):
     """Seconds spent since the start by stage: tokenise, queue, compute."""
 
 
+class CollectionStats(_Part, frozen=True, kw_only=True):
+    name: str
+    model: str = ""
+    dim: int = 0
+    state: Literal["closed", "loading", "ready", "rebuilding", "degraded"] = "closed"
+    """`closed` until the first request opens it; `degraded` has the reason in `message`."""
+    version: int = 0
+    """Grows with every write; 0 while it is closed."""
+    message: str = ""
+    count: int = 0
+    """Documents, those without a usable vector included."""
+    deleted: int = 0
+    """Vectors that still lie in the file though their document is gone or has a newer one."""
+    damaged: int = 0
+    """Documents that wait for their vector to be computed again."""
+    size_bytes: int = 0
+    memory_bytes: int = 0
+    """Of the graph, in its own process."""
+    graph: Literal["off", "loading", "ok", "restarting"] = "off"
+    """`off` means that every search is exact."""
+    indexed: int = 0
+    """Documents in the graph; newer ones are searched exactly beside it."""
+    restarts: int = 0
+    rebuild_ratio: float = 1.0
+    """Progress of a rebuild."""
+    checkpoint_age_s: float = 0.0
+    """Since the graph's newest checkpoint; 0 where there is none."""
+    recall: float | None = None
+    """recall@10 of the last probe against exact search; None before the first."""
+    ef: int = 0
+    queries: int = 0
+    cached: int = 0
+    """Queries answered from the results of an equal one."""
+    upserted: int = 0
+    removed: int = 0
+    latency: Latency = Latency()
+    """Of a search, whatever the number of its queries."""
+
+
+class IndexStats(_Part, frozen=True, kw_only=True):
+    collections: list[CollectionStats] = []
+    """By name."""
+
+
 class ModelStats(_Part, frozen=True, kw_only=True):
     name: str
     fingerprint: str
@@ -222,6 +268,7 @@ class Snapshot(_Part, frozen=True, kw_only=True):
     cache: CacheStats = CacheStats()
     engine: EngineStats = EngineStats()
     models: list[ModelStats] = []
+    index: IndexStats = IndexStats()
     clients: list[ClientStats] = []
     """Connected ones, busiest first, at most 64."""
     events: list[EventRecord] = []

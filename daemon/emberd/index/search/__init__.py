@@ -1,0 +1,1 @@
+"""Searching a snapshot: planned, exact or by the graph, by words, fused."""

@@ -1,0 +1,157 @@
+"""One search from request to hits: steps on threads, within one snapshot, the graph in between."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emberd.errors import GraphLostError
+from emberd.index.documents import Hit
+from emberd.index.filters import Node
+from emberd.index.search.exact import Ranked
+from emberd.index.search.hits import ByWords, make_hits
+from emberd.index.search.lexical import search_words
+from emberd.index.search.planner import Plan, Situation, plan_search
+from emberd.index.search.ranking import Proposal, rank_exactly, rank_proposals
+from emberd.index.search.request import SearchRequest
+from emberd.index.search.results import ResultCache
+from emberd.index.store.readers import Readers
+from emberd.index.store.snapshot import Snapshot
+from emberd.index.store.view import View
+
+__all__ = ["Proposer", "Searcher"]
+
+_MASK_CACHE_BYTES = 16 << 20
+# Ranks that each half of a hybrid search brings to the fusion.
+_FUSED_DEPTH = 50
+_FUSED_FACTOR = 4
+# Room for proposals that are deleted already, though the graph has not heard of it.
+_SPARE = 16
+
+
+class Proposer(Protocol):
+    """The graph as a search sees it."""
+
+    @property
+    def applied(self) -> int | None:
+        """Every living document up to this label is in the graph; None without a graph."""
+
+    async def propose(
+        self, queries: NDArray[np.float32], k: int, allowed: NDArray[np.uint64] | None
+    ) -> Proposal:
+        """Raises GraphLostError."""
+
+
+@dataclass(slots=True)
+class _Draft:
+    """What is known after the first step; `hits` when that was all."""
+
+    view: View
+    plan: Plan
+    mask: NDArray[np.bool] | None
+    by_words: list[ByWords] | None
+    first_pending: int = 0
+    hits: list[list[Hit]] | None = None
+
+
+class Searcher:
+    """Searches of one collection. Raises what a snapshot's methods raise."""
+
+    def __init__(self, readers: Readers, proposer: Proposer, exact_below: int) -> None:
+        self._readers = readers
+        self._proposer = proposer
+        self._exact_below = exact_below
+        self._masks = ResultCache[NDArray[np.bool]](_MASK_CACHE_BYTES)
+
+    async def search(self, request: SearchRequest) -> tuple[int, list[list[Hit]]]:
+        """The version that was searched, and the hits of each query, best first."""
+        async with self._readers.lease() as lease:
+            draft = await lease.run(self._begin, request, self._proposer.applied)
+            if draft.hits is not None:
+                return draft.view.version, draft.hits
+            rank = await self._ask_graph(request, draft)
+            hits = await lease.finish(self._finish, request, draft, rank)
+            return draft.view.version, hits
+
+    def _begin(self, snapshot: Snapshot, request: SearchRequest, applied: int | None) -> _Draft:
+        view = snapshot.view
+        mask = None if request.where is None else self._mask(snapshot, request.where)
+        first_pending = 0 if applied is None else view.after(applied)
+        plan = plan_search(
+            Situation(
+                live=view.live,
+                k=request.k,
+                allowed=None if mask is None else int(np.count_nonzero(mask)),
+                has_graph=applied is not None,
+                pending=len(view.labels) - first_pending,
+                exact_below=self._exact_below,
+                exact=request.exact,
+            )
+        )
+        by_words = _by_words(snapshot, request) if request.is_hybrid else None
+        draft = _Draft(view, plan, mask, by_words, first_pending)
+        if plan.kind != "graph":
+            draft.hits = self._finish(snapshot, request, draft, _exact(request, draft))
+            snapshot.end()  # here, and not by another hop to a thread
+        return draft
+
+    def _mask(self, snapshot: Snapshot, where: Node) -> NDArray[np.bool]:
+        """Rows that a filter lets through, remembered until the next write."""
+        view = snapshot.view
+        key = repr(where)
+        mask = self._masks.get(view.version, key)
+        # Rewriting the vectors' file moves the rows and makes no new version.
+        if mask is None or len(mask) != len(view.labels):
+            mask = view.mask_of(snapshot.labels_where(where))
+            self._masks.put(view.version, key, mask, mask.nbytes + len(key))
+        return mask
+
+    async def _ask_graph(self, request: SearchRequest, draft: _Draft) -> Callable[[], list[Ranked]]:
+        """How to rank, once the graph has answered or failed to."""
+        view, depth = draft.view, _depth(request)
+        allowed = None
+        if draft.mask is not None:
+            allowed = view.labels[: draft.first_pending][draft.mask[: draft.first_pending]]
+        fetch = depth if allowed is not None else depth + _SPARE
+        try:
+            proposed = await self._proposer.propose(request.queries, fetch, allowed)
+        except GraphLostError:
+            draft.plan = Plan("exact", "the graph is lost")
+            return _exact(request, draft)
+        return lambda: rank_proposals(
+            view,
+            request.queries,
+            depth,
+            draft.mask,
+            proposed=proposed,
+            first_pending=draft.first_pending,
+        )
+
+    def _finish(
+        self,
+        snapshot: Snapshot,
+        request: SearchRequest,
+        draft: _Draft,
+        rank: Callable[[], list[Ranked]],
+    ) -> list[list[Hit]]:
+        return make_hits(snapshot, request, draft.plan, rank(), draft.by_words)
+
+
+def _exact(request: SearchRequest, draft: _Draft) -> Callable[[], list[Ranked]]:
+    return lambda: rank_exactly(draft.view, request.queries, _depth(request), draft.mask)
+
+
+def _by_words(snapshot: Snapshot, request: SearchRequest) -> list[ByWords]:
+    texts: Sequence[str] = request.texts or ()
+    return [search_words(snapshot, text, _depth(request), request.where) for text in texts]
+
+
+def _depth(request: SearchRequest) -> int:
+    """How many of each ranking are needed."""
+    if not request.is_hybrid:
+        return request.k
+    return max(_FUSED_DEPTH, _FUSED_FACTOR * request.k)
