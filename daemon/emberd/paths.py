@@ -44,6 +44,10 @@ class Paths:
         return self.data / "models"
 
     @property
+    def collections(self) -> Path:
+        return self.data / "collections"
+
+    @property
     def cache(self) -> Path:
         return self.data / "cache"
 

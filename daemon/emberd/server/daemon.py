@@ -9,13 +9,14 @@ import logging
 import os
 import signal
 import socket
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from emberd import __version__
 from emberd.cache import Cache
 from emberd.config import Settings
 from emberd.engine import Engine
 from emberd.errors import EmberdError
+from emberd.index import Collections
 from emberd.models import ModelStore
 from emberd.paths import Paths, ensure_private_folder
 from emberd.plugins import CacheTier, TierContext
@@ -27,6 +28,7 @@ from emberd.server.monitor import LoopMonitor
 from emberd.server.ready import ReadyPipe, notify_systemd
 from emberd.server.session import Session
 from emberd.server.sessions import Sessions
+from emberd.service.collections import CollectionService
 from emberd.service.compute import Computations
 from emberd.service.embedding import EmbeddingService
 from emberd.service.registry import ModelRegistry
@@ -113,7 +115,7 @@ class Daemon:
         await self._engine.start()
         self._closing.push_async_callback(self._engine.close)
         tiers = await asyncio.to_thread(self._open_tiers)
-        self._cache = Cache(settings.cache, tiers, notify=self._cache_noted)
+        self._cache = Cache(settings.cache, tiers, notify=self._noted)
         await self._cache.start()
         self._closing.push_async_callback(self._cache.close)
         self._registry = ModelRegistry(
@@ -124,6 +126,9 @@ class Daemon:
             self._events,
         )
         self._closing.push_async_callback(self._registry.close)
+        self._collections = Collections(paths.collections, settings.index, self._noted)
+        await self._collections.open()
+        self._closing.push_async_callback(self._collections.close)
         self._make_service()
         await self._listen()
         await self._open_gateway()
@@ -135,8 +140,9 @@ class Daemon:
         plugins.load_installed()
         return plugins.cache_tiers(TierContext(self._paths.cache, self._settings.cache))
 
-    def _cache_noted(self, level: str, event: str, message: str) -> None:
-        self._events.emit(event, message, level="info" if level == "info" else "warning")
+    def _noted(self, level: str, event: str, message: str) -> None:
+        levels: dict[str, Literal["info", "error"]] = {"info": "info", "error": "error"}
+        self._events.emit(event, message, level=levels.get(level, "warning"))
 
     def _plugin_failed(self, name: str, error: BaseException) -> None:
         message = (
@@ -151,11 +157,24 @@ class Daemon:
         settings = self._settings
         self._sessions = Sessions(settings.limits, self._statistics, self._events)
         computations = Computations(self._engine, self._cache, self._statistics)
+        embedding = EmbeddingService(
+            self._registry,
+            self._cache,
+            computations,
+            self._statistics,
+            settings.limits,
+            frozenset({"default", *settings.cache.namespaces}),
+        )
+        collections = CollectionService(
+            self._collections, embedding, self._registry, settings.limits, self._events
+        )
+        self._closing.push_async_callback(collections.close)
         builder = SnapshotBuilder(
             engine=self._engine,
             cache=self._cache,
             registry=self._registry,
             statistics=self._statistics,
+            collections=collections,
             events=self._events,
             socket=str(self._paths.socket),
             take_lag_ms=self._monitor.take_ms,
@@ -168,14 +187,8 @@ class Daemon:
             engine=self._engine,
             cache=self._cache,
             registry=self._registry,
-            embedding=EmbeddingService(
-                self._registry,
-                self._cache,
-                computations,
-                self._statistics,
-                settings.limits,
-                frozenset({"default", *settings.cache.namespaces}),
-            ),
+            embedding=embedding,
+            collections=collections,
             snapshots=self._snapshots,
             shut_down=self._request_stop_soon,
         )

@@ -62,6 +62,77 @@ METHODS: dict[str, Method] = {
             "{model, tokens: [n], max_tokens}",
             _MODEL_ERRORS,
         ),
+        Method(
+            "collections.create",
+            p.CreateParams,
+            "Make a collection for the vectors of a model.",
+            "{name, model, fingerprint, dim, documents, state, ...}",
+            ("COLLECTION_EXISTS", *_MODEL_ERRORS),
+        ),
+        Method("collections.list", p.NoParams, "Every collection.", "[{name, ...}]"),
+        Method(
+            "collections.info",
+            p.CollectionParams,
+            "One collection, with its figures.",
+            "{name, model, dim, documents, size_bytes, memory_bytes, graph, recall, ...}",
+            ("COLLECTION_NOT_FOUND",),
+        ),
+        Method(
+            "collections.drop",
+            p.CollectionParams,
+            "Delete a collection with all its files.",
+            "{dropped}",
+            ("COLLECTION_NOT_FOUND",),
+        ),
+        Method(
+            "collections.rebuild",
+            p.CollectionParams,
+            "Begin to build the graph anew; exact search serves meanwhile.",
+            "{started}",
+            ("COLLECTION_NOT_FOUND",),
+        ),
+        Method(
+            "collections.check",
+            p.CollectionParams,
+            "Read every file, tell what is wrong and mend what can be mended.",
+            "{ok, problems, mended, documents, vectors, indexed}",
+            ("COLLECTION_NOT_FOUND",),
+        ),
+        Method(
+            "upsert",
+            p.UpsertParams,
+            "Write documents; they are on the disk when the answer comes.",
+            "{inserted, updated, unchanged, version, hits, computed}",
+            ("COLLECTION_NOT_FOUND", "COLLECTION_MODEL_MISMATCH", *_MODEL_ERRORS, *_WORK_ERRORS),
+        ),
+        Method(
+            "delete",
+            p.DeleteParams,
+            "Delete documents by id or by filter.",
+            "{deleted}",
+            ("COLLECTION_NOT_FOUND",),
+        ),
+        Method(
+            "get",
+            p.GetParams,
+            "Documents by id.",
+            "{documents: [{id, text, metadata, vector} | null]}",
+            ("COLLECTION_NOT_FOUND",),
+        ),
+        Method(
+            "scan",
+            p.ScanParams,
+            "A page of documents, in the order they were written.",
+            "{documents, next_cursor}",
+            ("COLLECTION_NOT_FOUND",),
+        ),
+        Method(
+            "search",
+            p.SearchParams,
+            "The nearest documents of each query.",
+            "{results: [[{id, score, text, metadata, snippet, vector, explain}]]}",
+            ("COLLECTION_NOT_FOUND", "COLLECTION_MODEL_MISMATCH", *_MODEL_ERRORS, *_WORK_ERRORS),
+        ),
         Method("cache.stats", p.NoParams, "Tiers, write-behind and namespaces.", "CacheStats"),
         Method(
             "cache.clear",
@@ -141,7 +212,8 @@ def _params_of(kind: type[p.Params]) -> list[dict[str, Any]]:
         if field.default_factory is not msgspec.NODEFAULT:
             default = field.default_factory()
         row: dict[str, Any] = {"name": field.name, "type": _type_name(hints[field.name])}
-        row["doc"] = next((part.description or "" for part in get_args(hints[field.name])[1:]), "")
+        described = [part.description for part in get_args(hints[field.name])[1:]]
+        row["doc"] = next(filter(None, described), "")
         row["required"] = field.required
         row["default"] = None if field.required else default
         rows.append(row)
@@ -151,12 +223,14 @@ def _params_of(kind: type[p.Params]) -> list[dict[str, Any]]:
 def _type_name(hint: Any) -> str:
     if get_origin(hint) is Annotated:
         return _type_name(get_args(hint)[0])
-    if words := p.literals_of(hint):
+    if get_origin(hint) is not list and (words := p.literals_of(hint)):
         name = " | ".join(f'"{word}"' for word in words)
         return f"{name} | null" if type(None) in get_args(hint) else name
     names = {str: "str", int: "int", float: "float", bool: "bool", type(None): "null"}
     if hint in names:
         return names[hint]
+    if get_origin(hint) is dict:
+        return "map"
     if get_origin(hint) is list:
         return f"[{_type_name(get_args(hint)[0])}]"
     return " | ".join(_type_name(part) for part in get_args(hint))

@@ -16,16 +16,23 @@ from emberd.errors import InvalidParamsError
 
 __all__ = [
     "CacheClearParams",
+    "CollectionParams",
     "CountTokensParams",
+    "CreateParams",
+    "DeleteParams",
     "EmbedParams",
+    "GetParams",
     "HelloParams",
     "ModelParams",
     "NoParams",
     "Params",
+    "ScanParams",
+    "SearchParams",
     "SimilarityParams",
     "StatsParams",
     "SubscribeParams",
     "UnsubscribeParams",
+    "UpsertParams",
     "bind",
 ]
 
@@ -109,6 +116,106 @@ class SimilarityParams(Params, frozen=True):
 class CountTokensParams(Params, frozen=True):
     texts: Annotated[list[str] | str, Meta(description="the texts; a bare string is one text")]
     model: Annotated[str | None, Meta(description="a model's name; null is the default")] = None
+
+
+Include = Literal["text", "metadata", "vector", "snippet"]
+Metadata = dict[str, Any]
+
+
+class CreateParams(Params, frozen=True):
+    name: Annotated[str, Meta(description="letters, digits, `.`, `_` and `-`")]
+    model: Annotated[str | None, Meta(description="a model's name; null is the default")] = None
+    exist_ok: Annotated[
+        bool, Meta(description="answer the collection that is there instead of failing")
+    ] = False
+
+
+class CollectionParams(Params, frozen=True):
+    name: Annotated[str, Meta(description="the collection's name")]
+
+
+class UpsertParams(Params, frozen=True):
+    collection: Annotated[str, Meta(description="the collection's name")]
+    ids: Annotated[list[str], Meta(description="one a document; a known id is replaced")]
+    texts: Annotated[
+        list[str] | None, Meta(description="one a document; embedded unless `vectors` are given")
+    ] = None
+    metadata: Annotated[
+        list[Metadata | None] | None, Meta(description="one map a document, for filters")
+    ] = None
+    vectors: Annotated[
+        dict[str, Any] | list[list[float]] | None,
+        Meta(description="{dtype, shape, data} or lists, instead of embedding the texts"),
+    ] = None
+    create: Annotated[
+        bool, Meta(description="make the collection, with the default model, if it is not there")
+    ] = True
+    deadline_ms: Annotated[
+        Milliseconds | None, Meta(description="give up after this long; what is written stays")
+    ] = None
+
+
+class DeleteParams(Params, frozen=True):
+    collection: Annotated[str, Meta(description="the collection's name")]
+    ids: Annotated[list[str] | None, Meta(description="these documents")] = None
+    where: Annotated[Metadata | None, Meta(description="the documents that this filter allows")] = (
+        None
+    )
+
+
+class GetParams(Params, frozen=True):
+    collection: Annotated[str, Meta(description="the collection's name")]
+    ids: Annotated[list[str], Meta(description="the documents, in the order wanted")]
+    include: Annotated[list[Include], Meta(description="the parts to answer")] = msgspec.field(
+        default_factory=lambda: ["text", "metadata"]
+    )
+
+
+class ScanParams(Params, frozen=True):
+    collection: Annotated[str, Meta(description="the collection's name")]
+    where: Annotated[
+        Metadata | None, Meta(description="only documents that this filter allows")
+    ] = None
+    limit: Annotated[
+        Annotated[int, Meta(ge=1, le=10_000)], Meta(description="documents a page")
+    ] = 100
+    cursor: Annotated[
+        str | None, Meta(description="`next_cursor` of the page before; null starts")
+    ] = None
+    include: Annotated[list[Include], Meta(description="the parts to answer")] = msgspec.field(
+        default_factory=lambda: ["text", "metadata"]
+    )
+
+
+class SearchParams(Params, frozen=True):
+    collection: Annotated[str, Meta(description="the collection's name")]
+    queries: Annotated[
+        list[str] | str | None, Meta(description="texts; a bare string is one query")
+    ] = None
+    k: Annotated[
+        Annotated[int, Meta(ge=1, le=10_000)], Meta(description="hits a query, at most")
+    ] = 10
+    where: Annotated[
+        Metadata | None, Meta(description="only documents whose metadata fit this filter")
+    ] = None
+    hybrid: Annotated[
+        bool, Meta(description="fuse the ranks of the vectors with those of a full-text search")
+    ] = False
+    min_score: Annotated[float | None, Meta(description="only hits with at least this cosine")] = (
+        None
+    )
+    include: Annotated[list[Include], Meta(description="what comes with a hit")] = msgspec.field(
+        default_factory=lambda: ["text", "metadata"]
+    )
+    explain: Annotated[bool, Meta(description="say for each hit how it was found")] = False
+    vectors: Annotated[
+        dict[str, Any] | list[list[float]] | None,
+        Meta(description="{dtype, shape, data} or lists, instead of `queries`"),
+    ] = None
+    prompt: Annotated[
+        str | None, Meta(description="the name of one of the model's prompts for the queries")
+    ] = None
+    deadline_ms: Annotated[Milliseconds | None, Meta(description="give up after this long")] = None
 
 
 class CacheClearParams(Params, frozen=True):

@@ -25,6 +25,7 @@ from emberd.errors import (
 from emberd.service import params as p
 from emberd.service.api import METHODS
 from emberd.service.callers import Caller
+from emberd.service.collections import CollectionService
 from emberd.service.embedding import EmbeddingService
 from emberd.service.registry import ModelRegistry
 from emberd.service.subscriptions import Snapshots
@@ -50,6 +51,7 @@ class Service:
         cache: Cache,
         registry: ModelRegistry,
         embedding: EmbeddingService,
+        collections: CollectionService,
         snapshots: Snapshots,
         shut_down: Callable[[str], None],
     ) -> None:
@@ -58,6 +60,7 @@ class Service:
         self._cache = cache
         self._registry = registry
         self._embedding = embedding
+        self._collections = collections
         self._snapshots = snapshots
         self._shut_down = shut_down
         self.is_draining = False
@@ -153,6 +156,39 @@ class Service:
         if params.namespace is not None:
             self._embedding.namespace_of(params.namespace, caller)
         return await self._cache.clear(params.namespace)
+
+    def _collections_create(self, params: p.CreateParams, caller: Caller) -> Result:
+        return self._collections.create(params)
+
+    def _collections_list(self, params: p.NoParams, caller: Caller) -> Result:
+        return self._collections.list()
+
+    def _collections_info(self, params: p.CollectionParams, caller: Caller) -> Result:
+        return self._collections.info(params)
+
+    def _collections_drop(self, params: p.CollectionParams, caller: Caller) -> Result:
+        return self._collections.drop(params)
+
+    def _collections_rebuild(self, params: p.CollectionParams, caller: Caller) -> Result:
+        return self._collections.rebuild(params)
+
+    def _collections_check(self, params: p.CollectionParams, caller: Caller) -> Result:
+        return self._collections.check(params)
+
+    def _upsert(self, params: p.UpsertParams, caller: Caller) -> Result:
+        return self._collections.upsert(params, caller)
+
+    def _delete(self, params: p.DeleteParams, caller: Caller) -> Result:
+        return self._collections.delete(params)
+
+    def _get(self, params: p.GetParams, caller: Caller) -> Result:
+        return self._collections.get(params)
+
+    def _scan(self, params: p.ScanParams, caller: Caller) -> Result:
+        return self._collections.scan(params)
+
+    def _search(self, params: p.SearchParams, caller: Caller) -> Result:
+        return self._collections.search(params, caller)
 
     async def _models_list(self, params: p.NoParams, caller: Caller) -> list[dict[str, Any]]:
         return await self._registry.known()

@@ -13,6 +13,7 @@ from emberd import __version__
 from emberd.cache import Cache
 from emberd.engine import Engine
 from emberd.service.callers import Caller
+from emberd.service.collections import CollectionService
 from emberd.service.registry import ModelRegistry
 from emberd.service.statistics import Statistics
 from emberd.telemetry import EventLog
@@ -33,6 +34,7 @@ class SnapshotBuilder:
         cache: Cache,
         registry: ModelRegistry,
         statistics: Statistics,
+        collections: CollectionService,
         events: EventLog,
         socket: str,
         take_lag_ms: Callable[[], float],
@@ -43,6 +45,7 @@ class SnapshotBuilder:
         self._cache = cache
         self._registry = registry
         self._statistics = statistics
+        self._collections = collections
         self._events = events
         self._socket = socket
         self._take_lag_ms = take_lag_ms
@@ -71,6 +74,7 @@ class SnapshotBuilder:
             texts=self._statistics.take_texts(window_s, _mean_cost_s(engine)),
             cache=self._cache.stats(),
             engine=engine,
+            index=self._collections.stats(),
             models=self._registry.stats(),
             clients=clients[:_CLIENTS_SHOWN],
             events=self._events.records(),

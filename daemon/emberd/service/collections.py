@@ -1,0 +1,336 @@
+"""Collections: the index below, the embedding beside it, and how both look from outside."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from emberd.config import LimitSettings
+from emberd.errors import (
+    CollectionExistsError,
+    CollectionModelMismatchError,
+    CollectionNotFoundError,
+    EmberdError,
+    InvalidParamsError,
+)
+from emberd.index import Collections, Document, Hit
+from emberd.index.manifest import Manifest
+from emberd.service import params as p
+from emberd.service.callers import Caller
+from emberd.service.embedding import EmbeddingService
+from emberd.service.registry import LoadedModel, ModelRegistry
+from emberd.telemetry import EventLog
+from emberd.wire.snapshot import IndexStats
+from emberd.wire.vectors import decode_vectors, encode_vectors
+
+__all__ = ["CollectionService"]
+
+
+class CollectionService:
+    """One method for each of the API. Owned by the event loop's thread."""
+
+    def __init__(
+        self,
+        collections: Collections,
+        embedding: EmbeddingService,
+        registry: ModelRegistry,
+        limits: LimitSettings,
+        events: EventLog,
+    ) -> None:
+        self._collections = collections
+        self._embedding = embedding
+        self._registry = registry
+        self._limits = limits
+        self._events = events
+        self._mending: dict[str, asyncio.Task[int]] = {}
+
+    def stats(self) -> IndexStats:
+        """The snapshot's part; documents that lost their vector begin to get a new one."""
+        stats = self._collections.stats()
+        for each in stats.collections:
+            if each.damaged and each.name not in self._mending:
+                self._mending[each.name] = asyncio.create_task(self._mend_quietly(each.name))
+        return stats
+
+    async def close(self) -> None:
+        """Stop mending; what was not mended is found again at the next start."""
+        for task in self._mending.values():
+            task.cancel()
+        await asyncio.gather(*self._mending.values(), return_exceptions=True)
+
+    async def create(self, params: p.CreateParams) -> dict[str, Any]:
+        """Make a collection for a model's vectors."""
+        model = await self._registry.ensure(params.model)
+        try:
+            await self._collections.create(
+                params.name,
+                model=model.info.name,
+                fingerprint=model.fingerprint,
+                dim=model.info.dim,
+            )
+        except CollectionExistsError:
+            if not params.exist_ok:
+                raise
+        return await self._described(params.name)
+
+    async def list(self) -> list[dict[str, Any]]:
+        """Every collection, without opening any."""
+        rows = [dataclasses.asdict(info) for info in await self._collections.list()]
+        for row in rows:
+            row["documents"] = row.pop("count")
+            row["state"] = "open" if row.pop("is_open") else "closed"
+        return rows
+
+    async def info(self, params: p.CollectionParams) -> dict[str, Any]:
+        """One collection; opens it, so that every figure is there."""
+        return await self._described(params.name)
+
+    async def drop(self, params: p.CollectionParams) -> dict[str, Any]:
+        """Delete a collection with all its files."""
+        await self._collections.drop(params.name)
+        return {"dropped": params.name}
+
+    async def rebuild(self, params: p.CollectionParams) -> dict[str, Any]:
+        """Begin to build the graph anew."""
+        await self._collections.rebuild(params.name)
+        return {"started": True}
+
+    async def check(self, params: p.CollectionParams) -> dict[str, Any]:
+        """Read everything, mend what can be mended; lost vectors are computed from their texts."""
+        report = await self._collections.check(params.name)
+        mended = list(report.mended)
+        if report.damaged_ids and (count := await self._mend(params.name)):
+            mended.append(f"{count} vectors were computed again from their texts")
+        return {
+            "ok": report.is_sound,
+            "problems": report.found,
+            "mended": mended,
+            "documents": report.documents,
+            "vectors": report.vectors,
+            "indexed": report.indexed,
+        }
+
+    async def upsert(self, params: p.UpsertParams, caller: Caller) -> dict[str, Any]:
+        """Write documents; they are on the disk when the answer goes out."""
+        self._check_columns(params)
+        info = await self._found(params.collection, may_create=params.create)
+        hits: dict[str, int] = {}
+        computed = 0
+        if params.vectors is not None:
+            vectors = self._given_vectors(params.vectors, info)
+            if len(vectors) != len(params.ids):
+                raise _uneven("vectors", len(vectors), len(params.ids))
+        else:
+            model = await self._model_of(info)
+            request = p.EmbedParams(
+                [], model.info.name, deadline_ms=params.deadline_ms, priority="bulk"
+            )
+            texts = params.texts or []
+            vectors, work = await self._embedding.vectors(texts, "texts", request, caller)
+            hits, computed = work.hits, work.computed
+        result = await self._collections.upsert(
+            params.collection, params.ids, vectors, params.texts, params.metadata
+        )
+        return {
+            "inserted": result.inserted,
+            "updated": result.updated,
+            "unchanged": result.unchanged,
+            "version": result.version,
+            "hits": hits,
+            "computed": computed,
+        }
+
+    async def delete(self, params: p.DeleteParams) -> dict[str, Any]:
+        """Delete documents by id or by filter."""
+        if (params.ids is None) == (params.where is None):
+            raise InvalidParamsError(
+                "Give either `ids` or `where`; collections.drop deletes everything.",
+                details={"field": "ids"},
+            )
+        deleted = await self._collections.delete(params.collection, params.ids, params.where)
+        return {"deleted": deleted}
+
+    async def get(self, params: p.GetParams) -> dict[str, Any]:
+        """Documents by id, null for one that is not there."""
+        found = await self._collections.get(params.collection, params.ids, params.include)
+        return {
+            "documents": [
+                None if each is None else _document(each, params.include) for each in found
+            ]
+        }
+
+    async def scan(self, params: p.ScanParams) -> dict[str, Any]:
+        """A page of documents, in the order they were written."""
+        found, next_cursor = await self._collections.scan(
+            params.collection,
+            where=params.where,
+            limit=params.limit,
+            cursor=params.cursor,
+            include=params.include,
+        )
+        return {
+            "documents": [_document(each, params.include) for each in found],
+            "next_cursor": next_cursor,
+        }
+
+    async def search(self, params: p.SearchParams, caller: Caller) -> dict[str, Any]:
+        """The nearest documents of each query."""
+        info = self._collections.manifest(params.collection)
+        queries = [params.queries] if isinstance(params.queries, str) else params.queries
+        if (queries is None) == (params.vectors is None):
+            raise InvalidParamsError(
+                "Give either `queries` (texts) or `vectors`.", details={"field": "queries"}
+            )
+        if queries is None:
+            vectors = self._given_vectors(params.vectors, info)
+        else:
+            model = await self._model_of(info)
+            request = p.EmbedParams(
+                [],
+                model.info.name,
+                prompt=params.prompt,
+                deadline_ms=params.deadline_ms,
+                priority="interactive",
+            )
+            vectors, _ = await self._embedding.vectors(queries, "queries", request, caller)
+        results = await self._collections.search(
+            params.collection,
+            vectors,
+            params.k,
+            where=params.where,
+            query_texts=queries,
+            hybrid=params.hybrid,
+            min_score=params.min_score,
+            include=params.include,
+            explain=params.explain,
+        )
+        return {"results": [[_hit(hit) for hit in hits] for hits in results]}
+
+    async def _found(self, name: str, *, may_create: bool) -> Manifest:
+        try:
+            return self._collections.manifest(name)
+        except CollectionNotFoundError:
+            if not may_create:
+                raise
+        await self.create(p.CreateParams(name, exist_ok=True))
+        return self._collections.manifest(name)
+
+    async def _model_of(self, info: Manifest) -> LoadedModel:
+        """The collection's model. Raises CollectionModelMismatchError where the store's model of
+        that name is another one by now."""
+        model = await self._registry.ensure(info.model)
+        if model.fingerprint != info.fingerprint:
+            raise CollectionModelMismatchError(
+                f"{info.name} was built with another {info.model} (fingerprint "
+                f"{info.fingerprint[:8]}, now {model.fingerprint[:8]}). Index its documents into a "
+                "new collection.",
+                details={"collection": info.name, "model": info.model},
+            )
+        return model
+
+    async def _mend_quietly(self, name: str) -> int:
+        """Mend in the background; what cannot be mended now is tried after the next start."""
+        try:
+            count = await self._mend(name)
+        except EmberdError as exc:
+            self._events.emit("index.not_mended", exc.message, level="warning", collection=name)
+            return 0
+        self._events.emit(
+            "index.mended", f"{name}: {count} vectors were computed again", collection=name
+        )
+        return count
+
+    async def _mend(self, name: str) -> int:
+        """Compute the vectors anew that a collection has lost; documents without a text keep
+        waiting for a new upsert."""
+        damaged = [each for each in await self._collections.damaged(name) if each.text is not None]
+        if not damaged:
+            return 0
+        model = await self._model_of(self._collections.manifest(name))
+        request = p.EmbedParams([], model.info.name, priority="bulk")
+        caller = Caller(0, name="emberd (mending)")
+        mended = 0
+        for start in range(0, len(damaged), self._limits.texts):
+            part = damaged[start : start + self._limits.texts]
+            texts = [each.text or "" for each in part]
+            vectors, _ = await self._embedding.vectors(texts, "texts", request, caller)
+            mended += await self._collections.mend(name, part, vectors)
+        return mended
+
+    def _check_columns(self, params: p.UpsertParams) -> None:
+        count = len(params.ids)
+        if not count:
+            raise InvalidParamsError(
+                "ids: the list is empty; send at least one document.", details={"field": "ids"}
+            )
+        if count > self._limits.texts:
+            raise InvalidParamsError(
+                f"ids: {count} documents are over the limit of {self._limits.texts} a request.",
+                details={"field": "ids", "limit": self._limits.texts},
+            )
+        if params.texts is None and params.vectors is None:
+            raise InvalidParamsError("Give `texts`, `vectors` or both.", details={"field": "texts"})
+        for name, column in (("texts", params.texts), ("metadata", params.metadata)):
+            if column is not None and len(column) != count:
+                raise _uneven(name, len(column), count)
+
+    def _given_vectors(self, value: Any, info: Manifest) -> npt.NDArray[np.float32]:
+        vectors = decode_vectors(value)
+        if vectors.shape[1] != info.dim:
+            raise InvalidParamsError(
+                f"vectors: {info.name} has {info.dim} dimensions, {vectors.shape[1]} were given.",
+                details={"field": "vectors"},
+            )
+        norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+        if not np.isfinite(norms).all() or not norms.all():
+            raise InvalidParamsError(
+                "vectors: every row must be finite and not all zeros.",
+                details={"field": "vectors"},
+            )
+        scaled: npt.NDArray[np.float32] = vectors / norms
+        return scaled
+
+    async def _described(self, name: str) -> dict[str, Any]:
+        """What is written down of a collection, and its figures of now."""
+        plain: dict[str, Any] = msgspec.to_builtins(await self._collections.info(name))
+        info = self._collections.manifest(name)
+        return {
+            **plain,
+            "documents": plain.pop("count"),
+            "fingerprint": info.fingerprint,
+            "dtype": info.dtype,
+            "created": info.created,
+        }
+
+
+def _document(document: Document, include: Sequence[str]) -> dict[str, Any]:
+    row: dict[str, Any] = {"id": document.id}
+    if "text" in include:
+        row["text"] = document.text
+    if "metadata" in include:
+        row["metadata"] = document.metadata
+    if document.vector is not None:
+        row["vector"] = encode_vectors(document.vector[None])
+    return row
+
+
+def _hit(hit: Hit) -> dict[str, Any]:
+    row: dict[str, Any] = {"id": hit.id, "score": hit.score}
+    for name in ("text", "metadata", "snippet", "explain"):
+        if (value := getattr(hit, name)) is not None:
+            row[name] = value
+    if hit.vector is not None:
+        row["vector"] = encode_vectors(hit.vector[None])
+    return row
+
+
+def _uneven(name: str, found: int, wanted: int) -> InvalidParamsError:
+    return InvalidParamsError(
+        f"{name}: {found} for {wanted} ids; give one for each.", details={"field": name}
+    )
