@@ -29,6 +29,11 @@ SECTIONS = {
         "similarity": "Say how alike texts are (cosine similarity).",
         "tokens": "Count the model's tokens in texts.",
     },
+    "Collections": {
+        "index": "Bring a collection up to date with your files.",
+        "search": "Find the documents of a collection that answer a question.",
+        "collections": "List, describe, make, check and drop collections.",
+    },
     "Cache and models": {
         "cache": "Look at the cache, or clear it.",
         "models": "List, fetch, describe and remove models.",
@@ -78,6 +83,8 @@ Examples:
   $ emberd up                         start the daemon (fetches the model the first time)
   $ emberd embed "hello, world"       one vector
   $ emberd embed --file notes.txt --output notes.npy
+  $ emberd index ./docs --collection docs
+  $ emberd search docs "how do I make it faster?"
   $ emberd top                        the dashboard
 """,
     epilog="`emberd COMMAND --help` shows a command's options, with examples.",

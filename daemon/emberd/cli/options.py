@@ -9,7 +9,7 @@ import click
 
 from emberd.cli.texts import SEPARATORS
 
-__all__ = ["model_option", "text_options"]
+__all__ = ["filter_option", "model_option", "text_options"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -38,3 +38,13 @@ def model_option(command: F) -> F:
     return click.option("--model", metavar="NAME", help="Default: models.default of the settings.")(
         command
     )
+
+
+def filter_option(command: F) -> F:
+    """`--filter`, as `filter_text`: what `emberd.cli.filters.parse_filter` reads."""
+    return click.option(
+        "--filter",
+        "filter_text",
+        metavar="EXPR",
+        help="Only documents whose metadata fit: 'path ~ \"guide\" and lang = markdown'.",
+    )(command)

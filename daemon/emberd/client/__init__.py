@@ -5,7 +5,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from emberd.client.results import EmbedResult
+from emberd.client.results import (
+    CheckReport,
+    CollectionInfo,
+    Document,
+    EmbedResult,
+    Hit,
+    UpsertResult,
+)
 from emberd.client.sync import Client
 from emberd.wire.hello import Welcome
 
@@ -13,7 +20,18 @@ if TYPE_CHECKING:
     from emberd.client.aio import AsyncClient
     from emberd.client.autostart import Launcher
 
-__all__ = ["AsyncClient", "Client", "EmbedResult", "Launcher", "Welcome"]
+__all__ = [
+    "AsyncClient",
+    "CheckReport",
+    "Client",
+    "CollectionInfo",
+    "Document",
+    "EmbedResult",
+    "Hit",
+    "Launcher",
+    "UpsertResult",
+    "Welcome",
+]
 
 
 def __getattr__(name: str) -> Any:

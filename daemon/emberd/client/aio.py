@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 
 from msgspec import UNSET
 
 from emberd.client import calls, embedding
+from emberd.client.async_collections import AsyncCollectionCalls
 from emberd.client.async_link import AsyncLink, open_link
 from emberd.client.chunks import achunks
 from emberd.client.connect import Connected, Door
@@ -47,7 +48,7 @@ class _Connection:
         return self.loop is loop and self.pid == os.getpid()
 
 
-class AsyncClient:
+class AsyncClient(AsyncCollectionCalls):
     """A client of the daemon for asyncio; tasks may share it, their requests share one
     connection.
 
@@ -113,7 +114,7 @@ class AsyncClient:
 
     async def embed_iter(
         self, texts: Iterable[str] | AsyncIterable[str], **options: Unpack[IterOptions]
-    ) -> AsyncIterator[NDArray[np.float32]]:
+    ) -> AsyncGenerator[NDArray[np.float32], None]:
         """One (dim,) float32 vector a text, in order, of any number of texts: only a few thousand
         are held at a time."""
         plan, pipeline = await self._run(embedding.embed_pipeline(self._settings, **options))
@@ -167,7 +168,7 @@ class AsyncClient:
         """The latest snapshot; with `fresh`, the next one, within a second."""
         return await self._run(calls.stats(self._settings, fresh=fresh))
 
-    async def subscribe(self, interval_s: float = 1.0) -> AsyncIterator[Snapshot]:
+    async def subscribe(self, interval_s: float = 1.0) -> AsyncGenerator[Snapshot, None]:
         """A snapshot every `interval_s`, the newest only, over a connection of its own.
 
         Raises ConnectionLostError when the daemon goes. Closing the iterator ends it.

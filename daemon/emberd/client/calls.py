@@ -28,6 +28,7 @@ __all__ = [
     "Call",
     "cache_clear",
     "cache_stats",
+    "given",
     "hello",
     "models_list",
     "models_load",
@@ -177,7 +178,8 @@ def similarity(
     """Cosines, (len(a), len(b)) float32."""
     rows, columns = [[side] if isinstance(side, str) else list(side) for side in (a, b)]
     params = {"a": rows, "b": columns, **given(options)}
-    result = yield from request(settings, "similarity", params, timeout_s)
+    call = Call(settings, "similarity", params, timeout_s, has_deadline_param=True)
+    result = yield from call.run()
     return vectors_of(read(result, dict[str, Any]).get("scores"), len(rows))
 
 

@@ -67,9 +67,7 @@ class Chunker:
         """Take a text; the chunk before it, where that is full now. Raises TextTooLongError for
         a text that no request can hold, InvalidParamsError for what is no text."""
         index = self._offset + len(self._texts)
-        if not isinstance(text, str):
-            raise _no_text(text, index)
-        size_bytes = _utf8_size(text) + _HEADER_BYTES
+        size_bytes = _utf8_size(text, index) + _HEADER_BYTES
         if size_bytes > self._plan.frame_bytes:
             raise TextTooLongError(
                 f"texts[{index}] has {size_bytes:,} bytes, more than one message may have. "
@@ -125,16 +123,26 @@ async def achunks(
 def check_texts(texts: list[str]) -> None:
     """Raises InvalidParamsError, naming the first that is no text."""
     for index, text in enumerate(texts):
-        if not isinstance(text, str):
-            raise _no_text(text, index)
+        _utf8_size(text, index)
 
 
-def _no_text(value: object, index: int) -> InvalidParamsError:
+def _utf8_size(text: object, index: int) -> int:
+    """Bytes on the wire. Raises InvalidParamsError for what cannot travel."""
+    if not isinstance(text, str):
+        raise _bad_text(f"is of type {type(text).__name__}; every text must be a str", index)
+    if text.isascii():
+        return len(text)
+    try:
+        return len(text.encode())
+    except UnicodeEncodeError as exc:
+        raise _bad_text(
+            "holds a lone surrogate (U+D800 to U+DFFF), which UTF-8 cannot carry; it was probably "
+            "decoded from bytes that were not text",
+            index,
+        ) from exc
+
+
+def _bad_text(what: str, index: int) -> InvalidParamsError:
     return InvalidParamsError(
-        f"texts[{index}] is of type {type(value).__name__}; every text must be a str.",
-        details={"field": f"texts[{index}]", "index": index},
+        f"texts[{index}] {what}.", details={"field": f"texts[{index}]", "index": index}
     )
-
-
-def _utf8_size(text: str) -> int:
-    return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))

@@ -109,7 +109,7 @@ def embed(
     **options: Any,
 ) -> Steps[EmbedResult]:
     """The vectors of all texts, and where they came from."""
-    listed = listed_texts(texts)
+    listed = _listed_texts(texts)
     parts: list[EmbedResult] = []
     done = 0
 
@@ -120,14 +120,14 @@ def embed(
         if on_progress is not None:
             on_progress(done, len(listed))
 
-    yield from _in_chunks(settings, listed, embed_call(settings, **options), take)
+    yield from _in_chunks(settings, listed, _embed_call(settings, **options), take)
     return merged(parts)
 
 
 def embed_pipeline(settings: ClientSettings, **options: Any) -> Steps[tuple[ChunkPlan, Pipeline]]:
     """What `embed_iter` drives: it decides itself when to start and when to finish a chunk."""
     plan = ChunkPlan.within((yield from hello(settings)).limits)
-    return plan, Pipeline(plan, embed_call(settings, **options))
+    return plan, Pipeline(plan, _embed_call(settings, **options))
 
 
 def count_tokens(
@@ -145,7 +145,7 @@ def count_tokens(
     def take(chunk: Chunk, result: Any) -> None:
         counts.extend(read(result, _TokensReply)["tokens"])
 
-    yield from _in_chunks(settings, listed_texts(texts), call_of, take)
+    yield from _in_chunks(settings, _listed_texts(texts), call_of, take)
     return counts
 
 
@@ -153,7 +153,7 @@ class _TokensReply(TypedDict):
     tokens: list[int]
 
 
-def listed_texts(texts: str | Iterable[str]) -> list[str]:
+def _listed_texts(texts: str | Iterable[str]) -> list[str]:
     """The texts as a list; one text is a list of one. Raises InvalidParamsError."""
     if isinstance(texts, str):
         return [texts]
@@ -162,7 +162,7 @@ def listed_texts(texts: str | Iterable[str]) -> list[str]:
     return listed
 
 
-def embed_call(
+def _embed_call(
     settings: ClientSettings,
     *,
     model: str | None = None,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 __all__ = ["embed_result", "merged", "moved", "read", "vectors_of"]
 
 T = TypeVar("T")
+
+_PER_TEXT: Final = "ids|metadata|queries|texts|vectors"  # lists whose parts a split call sends
 
 
 class _EmbedReply(msgspec.Struct, frozen=True):
@@ -118,13 +121,14 @@ def _moved(error: dict[str, Any], offset: int) -> dict[str, Any]:
     index = error.get("index")
     if not offset or not isinstance(index, int):
         return error
-    old, new = f"texts[{index}]", f"texts[{index + offset}]"
+    place = re.compile(rf"\b({_PER_TEXT})\[{index}\]")
+    new = rf"\1[{index + offset}]"
     details = dict(error.get("details") or {})
-    if details.get("field") == old:
-        details["field"] = new
+    if isinstance(details.get("field"), str):
+        details["field"] = place.sub(new, details["field"])
     if details.get("index") == index:
         details["index"] = index + offset
-    message = str(error.get("message", "")).replace(old, new)
+    message = place.sub(new, str(error.get("message", "")))
     return {**error, "index": index + offset, "message": message, "details": details}
 
 

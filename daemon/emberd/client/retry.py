@@ -16,7 +16,7 @@ _LONGEST_DELAY_S: Final = 5.0
 _JITTER: Final = 0.25
 
 # Every other method gives the same when it runs twice.
-_NOT_IDEMPOTENT: Final = frozenset({"shutdown"})
+_NOT_IDEMPOTENT: Final = frozenset({"collections.create", "collections.drop", "shutdown"})
 
 
 class RetryPolicy(msgspec.Struct, frozen=True):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 
@@ -22,6 +22,7 @@ from emberd.client.replies import embed_result
 from emberd.client.results import EmbedResult
 from emberd.client.settings import ClientSettings, Timeout
 from emberd.client.steps import Await, Greet, Start, Step, Steps
+from emberd.client.sync_collections import CollectionCalls
 from emberd.errors import InvalidRequestError
 from emberd.wire.hello import Welcome
 from emberd.wire.snapshot import CacheStats, Snapshot
@@ -44,7 +45,7 @@ class _Connection:
         self.link: Link | None = None
 
 
-class Client:
+class Client(CollectionCalls):
     """A client of the daemon; threads may share it, their requests share one connection.
 
     It connects at the first call, starts the daemon where none runs (`autostart`), and connects
@@ -111,7 +112,7 @@ class Client:
 
     def embed_iter(
         self, texts: Iterable[str], **options: Unpack[IterOptions]
-    ) -> Iterator[NDArray[np.float32]]:
+    ) -> Generator[NDArray[np.float32], None, None]:
         """One (dim,) float32 vector a text, in order, of any number of texts: only a few thousand
         are held at a time."""
         plan, pipeline = self._run(embedding.embed_pipeline(self._settings, **options))
@@ -161,7 +162,7 @@ class Client:
         """The latest snapshot; with `fresh`, the next one, within a second."""
         return self._run(calls.stats(self._settings, fresh=fresh))
 
-    def subscribe(self, interval_s: float = 1.0) -> Iterator[Snapshot]:
+    def subscribe(self, interval_s: float = 1.0) -> Generator[Snapshot, None, None]:
         """A snapshot every `interval_s`, the newest only, over a connection of its own.
 
         Raises ConnectionLostError when the daemon goes. Closing the iterator ends it.

@@ -120,8 +120,10 @@ def test_what_is_no_text_is_named_before_anything_is_sent(daemon: TestDaemon, cl
 def test_a_text_that_utf8_cannot_carry_costs_only_its_own_call(
     daemon: TestDaemon, client: Any
 ) -> None:
-    with pytest.raises(InvalidParamsError, match="surrogate"):
+    with pytest.raises(InvalidParamsError, match=r"texts\[1\] holds a lone surrogate"):
         client.embed(["fine", "\ud83d"])
+    with pytest.raises(InvalidParamsError, match="surrogate"):
+        client.embed("fine", model="\ud83d")
     assert client.ping() == "pong"
     assert daemon.connections == 1
 

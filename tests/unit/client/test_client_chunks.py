@@ -76,6 +76,12 @@ def test_what_is_no_text_is_named() -> None:
     assert "NoneType" in caught.value.message
 
 
+def test_a_text_that_utf8_cannot_carry_is_named() -> None:
+    with pytest.raises(InvalidParamsError, match=r"texts\[2\] holds a lone surrogate") as caught:
+        list(chunks(["a", "\U0001f600", "\ud83d"], ChunkPlan()))
+    assert caught.value.details["index"] == 2
+
+
 def test_chunks_hold_only_one_chunk_of_an_endless_source() -> None:
     pulled = 0
 

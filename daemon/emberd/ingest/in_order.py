@@ -1,0 +1,34 @@
+"""Work on threads, its results in the order of its items."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Generator, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
+
+__all__ = ["in_order"]
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+def in_order(
+    work: Callable[[T], R], items: Iterable[T], *, threads: int, ahead: int, name: str
+) -> Generator[R, None, None]:
+    """`work` of each item, at most `ahead` of them begun and not taken.
+
+    Raises what the work raises. Where the caller goes away (Ctrl-C), nothing new is begun; what
+    is under way is not waited for.
+    """
+    pool = ThreadPoolExecutor(threads, thread_name_prefix=name)
+    waiting: deque[Future[R]] = deque()
+    try:
+        for item in items:
+            waiting.append(pool.submit(work, item))
+            if len(waiting) >= ahead:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
