@@ -54,3 +54,11 @@ class Result:
     seconds: float = 0.0
     others: float = 0.0
     """The share of all cores (0 to 1) that other programs took meanwhile."""
+    spin_ms: tuple[float, float] = (0.0, 0.0)
+    """A fixed loop of Python before and after: whether the machine changed its speed."""
+
+    @property
+    def drift(self) -> float:
+        """How much slower the slower of the two was: 0.5 is half as long again."""
+        fast, slow = sorted(self.spin_ms)
+        return slow / fast - 1 if fast else 0.0

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any, cast
 
 from bench.benchmark import Bench, Benchmark, Device, Result
-from bench.machine import Neighbours
+from bench.machine import Neighbours, spin_ms
 from bench.record import Record
-from bench.table import render, warn_of_neighbours
+from bench.table import render, warn
 
 __all__ = ["main"]
 
@@ -55,7 +55,7 @@ def main(arguments: list[str] | None = None) -> int:
     results = [result for each in chosen if (result := _run(each, bench)) is not None]
     if results:
         print(render(results))
-    if warning := warn_of_neighbours(results):
+    if warning := warn(results):
         print(warning, file=sys.stderr)
     if options.json is not None:
         record.write(options.json, results)
@@ -108,7 +108,7 @@ def _rounds(options: argparse.Namespace) -> int:
 def _run(benchmark: Benchmark, bench: Bench) -> Result | None:
     """Its figures; None where it failed, which does not end the run."""
     print(f"{benchmark.name}: {benchmark.question}", file=sys.stderr, end=" ", flush=True)
-    started, neighbours = time.perf_counter(), Neighbours()
+    spin_before_ms, started, neighbours = spin_ms(), time.perf_counter(), Neighbours()
     try:
         figures = tuple(benchmark.run(bench))
     except Exception:
@@ -117,7 +117,8 @@ def _run(benchmark: Benchmark, bench: Bench) -> Result | None:
         return None
     seconds = time.perf_counter() - started
     print(f"{seconds:.0f} s", file=sys.stderr)
-    return Result(benchmark.name, figures, seconds, neighbours.share())
+    spins_ms = (spin_before_ms, spin_ms())
+    return Result(benchmark.name, figures, seconds, neighbours.share(), spins_ms)
 
 
 def _listed(benchmarks: dict[str, Benchmark]) -> str:

@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from emberd.client import Client
 from emberd.models import StoredModel
 from emberd.paths import Paths
@@ -86,6 +88,13 @@ class BenchDaemon:
     def client(self, **options: Any) -> Client:
         """A client of this daemon; never starts another one."""
         return Client(self.socket, autostart=False, name="bench", **options)
+
+    def cpu_s(self) -> float:
+        """Seconds of processor time that the running daemon has used so far."""
+        if self._process is None:
+            raise RuntimeError("the daemon does not run")
+        times = psutil.Process(self._process.pid).cpu_times()
+        return float(times.user + times.system)
 
     def stop(self) -> None:
         """End it in order; kill it where it does not end."""

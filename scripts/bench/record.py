@@ -37,6 +37,7 @@ class Record:
                 "benchmark": result.name,
                 "seconds": round(result.seconds, 1),
                 "others": round(result.others, 3),
+                "spin_ms": [_rounded(each) for each in result.spin_ms],
                 "figures": [plain_figure(figure) for figure in result.figures],
             }
             for result in results

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from bench.benchmark import Result
 from bench.figures import Figure, show_number
 
-__all__ = ["render", "warn_of_neighbours"]
+__all__ = ["render", "warn"]
 
 _TITLES = ("benchmark", "figure", "value", "", "spread", "bar", "")
 _RIGHT = {2}  # columns of numbers
 _QUIET = 0.05  # a share of the processors that moves no figure
+_STEADY = 0.2
 
 
 def render(results: Sequence[Result]) -> str:
@@ -26,16 +27,20 @@ def render(results: Sequence[Result]) -> str:
     return "\n".join(lines)
 
 
-def warn_of_neighbours(results: Sequence[Result]) -> str:
-    """What to say where other programs ran beside the benchmarks; empty where none did."""
-    loud = [result for result in results if result.others > _QUIET]
-    if not loud:
-        return ""
-    shares = ", ".join(f"{result.name} {100 * result.others:.0f}%" for result in loud)
-    return (
-        f"Other programs used the processors meanwhile ({shares}): ratios may be off, and times "
-        "surely are. Take these again on a quiet machine."
-    )
+def warn(results: Sequence[Result]) -> str:
+    """What to say where the machine was not quiet; empty where it was."""
+    lines = []
+    if shares := _list((each.name, each.others) for each in results if each.others > _QUIET):
+        lines.append(f"Other programs used the processors meanwhile: {shares}.")
+    if drifts := _list((each.name, each.drift) for each in results if each.drift > _STEADY):
+        lines.append(f"The processor itself became faster or slower meanwhile: {drifts}.")
+    if lines:
+        lines.append("Ratios may be off, times surely are. Take these again on a quiet machine.")
+    return "\n".join(lines)
+
+
+def _list(shares: Iterable[tuple[str, float]]) -> str:
+    return ", ".join(f"{name} {100 * share:.0f}%" for name, share in shares)
 
 
 def _row(name: str, figure: Figure) -> tuple[str, ...]:

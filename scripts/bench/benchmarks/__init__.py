@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bench.benchmark import Benchmark
-from bench.benchmarks import bulk, loop, mixed, schedule, single, start, warm
+from bench.benchmarks import bulk, collections, loop, mixed, schedule, single, start, warm
 
 __all__ = ["BENCHMARKS"]
 
@@ -17,5 +17,6 @@ BENCHMARKS: dict[str, Benchmark] = {
         mixed.BENCHMARK,
         loop.BENCHMARK,
         start.BENCHMARK,
+        collections.BENCHMARK,
     )
 }
