@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import msgspec
@@ -49,6 +50,7 @@ class CollectionService:
         self._limits = limits
         self._events = events
         self._mending: dict[str, asyncio.Task[int]] = {}
+        self._turns: dict[tuple[int, str], asyncio.Future[None]] = {}
 
     def stats(self) -> IndexStats:
         """The snapshot's part; documents that lost their vector begin to get a new one."""
@@ -119,24 +121,13 @@ class CollectionService:
     async def upsert(self, params: p.UpsertParams, caller: Caller) -> dict[str, Any]:
         """Write documents; they are on the disk when the answer goes out."""
         self._check_columns(params)
-        info = await self._found(params.collection, may_create=params.create)
-        hits: dict[str, int] = {}
-        computed = 0
-        if params.vectors is not None:
-            vectors = self._given_vectors(params.vectors, info)
-            if len(vectors) != len(params.ids):
-                raise _uneven("vectors", len(vectors), len(params.ids))
-        else:
-            model = await self._model_of(info)
-            request = p.EmbedParams(
-                [], model.info.name, deadline_ms=params.deadline_ms, priority="bulk"
+        with self._turn(caller, params.collection) as previous:
+            vectors, hits, computed = await self._vectors_for(params, caller)
+            if previous is not None:
+                await asyncio.wait([previous])
+            result = await self._collections.upsert(
+                params.collection, params.ids, vectors, params.texts, params.metadata
             )
-            texts = params.texts or []
-            vectors, work = await self._embedding.vectors(texts, "texts", request, caller)
-            hits, computed = work.hits, work.computed
-        result = await self._collections.upsert(
-            params.collection, params.ids, vectors, params.texts, params.metadata
-        )
         return {
             "inserted": result.inserted,
             "updated": result.updated,
@@ -211,6 +202,38 @@ class CollectionService:
             explain=params.explain,
         )
         return {"results": [[_hit(hit) for hit in hits] for hits in results]}
+
+    @contextmanager
+    def _turn(self, caller: Caller, name: str) -> Iterator[asyncio.Future[None] | None]:
+        """One connection's writes to a collection keep their order, though their texts are
+        embedded side by side: of two with the same id, the later one wins. Yields what to wait
+        for before writing."""
+        key = (caller.id, name)
+        previous = self._turns.get(key)
+        mine = self._turns[key] = asyncio.get_running_loop().create_future()
+        try:
+            yield previous
+        finally:
+            mine.set_result(None)
+            if self._turns[key] is mine:
+                del self._turns[key]
+
+    async def _vectors_for(
+        self, params: p.UpsertParams, caller: Caller
+    ) -> tuple[npt.NDArray[np.float32], dict[str, int], int]:
+        """The documents' vectors, hits by tier and how many were computed."""
+        info = await self._found(params.collection, may_create=params.create)
+        if params.vectors is not None:
+            vectors = self._given_vectors(params.vectors, info)
+            if len(vectors) != len(params.ids):
+                raise _uneven("vectors", len(vectors), len(params.ids))
+            return vectors, {}, 0
+        model = await self._model_of(info)
+        request = p.EmbedParams(
+            [], model.info.name, deadline_ms=params.deadline_ms, priority="bulk"
+        )
+        vectors, work = await self._embedding.vectors(params.texts or [], "texts", request, caller)
+        return vectors, work.hits, work.computed
 
     async def _found(self, name: str, *, may_create: bool) -> Manifest:
         try:
