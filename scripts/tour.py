@@ -1,4 +1,5 @@
-"""A tour of emberd over its public client: embed a folder's paragraphs, twice, then ask.
+"""A tour of emberd over its public client: embed a folder's paragraphs, twice, then index its
+files and ask.
 
 `scripts/run` calls this once the daemon runs. It is also an example of a small program on emberd.
 """
@@ -13,18 +14,19 @@ import sys
 import textwrap
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 import emberd
-from emberd.errors import EmberdError
+from emberd.errors import CollectionNotFoundError, EmberdError
+from emberd.ingest import IndexOptions, Progress, index_files
 
 ROOT = Path(__file__).resolve().parent.parent
 OWN_DOCUMENTATION = ("README.md", "*/README.md", "CHANGELOG.md")
 SUFFIXES = {".md", ".txt", ".rst"}
 QUESTION = "How do I stop the daemon?"
+COLLECTION = "emberd-tour"
 CHUNK = 128
 ANSWERS = 3
 FEWEST_WORDS = 4
@@ -50,9 +52,10 @@ def main() -> int:
     print(f"\n{bold('Embedding')} {len(paragraphs):,} paragraphs of {where}")
     try:
         with emberd.Client(name="tour") as client:
-            vectors, _ = embed_all(client, paragraphs, "first pass")
-            _, computed = embed_all(client, paragraphs, "second pass")
-            answer(client, paragraphs, vectors, options.ask)
+            embed_all(client, paragraphs, "first pass")
+            computed = embed_all(client, paragraphs, "second pass")
+            index(client, options.folder)
+            answer(client, options.ask)
     except EmberdError as exc:
         print(f"error: {exc.code}: {exc}", file=sys.stderr)
         return 1
@@ -123,38 +126,47 @@ def worth_keeping(number: int, text: str) -> Iterator[tuple[int, str]]:
         yield number, text
 
 
-def embed_all(
-    client: emberd.Client, paragraphs: Sequence[Paragraph], title: str
-) -> tuple[np.ndarray, int]:
-    """The vectors, (n, dim) float32, and how many had to be computed; draws the progress."""
-    found, computed, hits = [], 0, 0
+def embed_all(client: emberd.Client, paragraphs: Sequence[Paragraph], title: str) -> int:
+    """Embed every paragraph; how many had to be computed. Draws the progress."""
+    computed, hits = 0, 0
     started = time.perf_counter()
     for begin in range(0, len(paragraphs), CHUNK):
         texts = [paragraph.text for paragraph in paragraphs[begin : begin + CHUNK]]
         result = client.embed_detailed(texts)
-        found.append(result.vectors)
         computed += result.computed
         hits += sum(result.hits.values())
         done = begin + len(texts)
         rate = done / (time.perf_counter() - started)
-        end = "\n" if done == len(paragraphs) else "\r"
-        if end == "\n" or sys.stdout.isatty():
-            bar = draw_bar(done / len(paragraphs))
-            print(f"  {title:<12} {bar} {rate:>9,.0f}/s  {hits / done:>4.0%} from cache", end=end)
-            sys.stdout.flush()
-    return np.concatenate(found), computed
+        words = f"{rate:>9,.0f}/s  {hits / done:>4.0%} from cache"
+        draw_progress(title, done / len(paragraphs), words)
+    return computed
 
 
-def answer(
-    client: emberd.Client, paragraphs: Sequence[Paragraph], vectors: np.ndarray, question: str
-) -> None:
-    """Print the paragraphs nearest to `question`; the rows are unit vectors, so a product does."""
-    scores = vectors @ client.embed(question)
+def index(client: emberd.Client, folder: Path | None) -> None:
+    """Index the same files, cut into passages, into a collection of the tour's own."""
+    with suppress(CollectionNotFoundError):
+        client.collections_drop(COLLECTION)
+    print(f"\n{bold('Indexing')} the same files into the collection {COLLECTION}")
+    files = [folder] if folder else [file for each in OWN_DOCUMENTATION for file in ROOT.glob(each)]
+    options = IndexOptions(globs=[f"*{suffix}" for suffix in SUFFIXES])
+    index_files(client, COLLECTION, files, options, on_progress=draw_indexing)
+
+
+def draw_indexing(progress: Progress) -> None:
+    """One line, redrawn while files are read, cut, embedded and written."""
+    if progress.phase == "indexing" and progress.files_total:
+        share = progress.files / progress.files_total
+        draw_progress("passages", share, f"{progress.files:,} files, {progress.chunks:,} passages")
+
+
+def answer(client: emberd.Client, question: str) -> None:
+    """Print the passages that answer `question` best, and where they stand."""
     print(f"\n{bold('Asked')} {question}")
     width = min(shutil.get_terminal_size().columns, 100) - 8
-    for index in np.argsort(-scores)[:ANSWERS]:
-        print(f"\n  {green(f'{scores[index]:.2f}')}  {dim(paragraphs[index].place)}")
-        lines = textwrap.wrap(paragraphs[index].text, width, max_lines=4, placeholder=" ...")
+    for hit in client.search(COLLECTION, question, k=ANSWERS):
+        place = "{root}/{path}:{line}".format_map(hit.metadata)
+        print(f"\n  {green(f'{hit.score:.2f}')}  {dim(os.path.relpath(place))}")
+        lines = textwrap.wrap(hit.text, width, max_lines=4, placeholder=" ...")
         print(textwrap.indent("\n".join(lines), " " * 8))
 
 
@@ -162,6 +174,8 @@ def say_what_next() -> None:
     """The commands to type next."""
     emberd_command = Path(sys.executable).with_name("emberd")
     commands = (
+        (f'search {COLLECTION} "..."', "ask something else"),
+        ("index ~/notes -c notes", "search files of yours"),
         ("top", "the dashboard"),
         ('embed "hello, world"', "one vector"),
         ("stat", "a line of figures a second"),
@@ -169,8 +183,15 @@ def say_what_next() -> None:
     )
     print(f"\n{bold('Next')}  (the daemon goes on running)")
     for words, what in commands:
-        print(f"  {emberd_command} {words:<22} {dim(what)}")
+        print(f"  {emberd_command} {words:<26} {dim(what)}")
     print()
+
+
+def draw_progress(title: str, share: float, words: str) -> None:
+    """A line with a bar: redrawn in a terminal, printed once where it is none."""
+    end = "\n" if share == 1 else "\r"
+    if end == "\n" or sys.stdout.isatty():
+        print(f"  {title:<12} {draw_bar(share)} {words}", end=end, flush=True)
 
 
 def draw_bar(share: float, width: int = 28) -> str:

@@ -22,6 +22,8 @@ _WIDEST: Final = 110
 _INDENT: Final = " " * 4
 _LINES: Final = 3
 _WORD: Final = re.compile(r"\w{3,}")
+# A file may hold escape sequences, and a terminal would obey them.
+_CONTROLS: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 def terminal_width() -> int:
@@ -64,13 +66,20 @@ def _seen_from(path: str, folder: str) -> str:
 
 
 def _head(document: Document, folder: str | None) -> str:
-    place = click.style(place_of(document, folder), bold=True)
+    place = click.style(_harmless(place_of(document, folder)), bold=True)
     metadata: Mapping[str, Any] = document.metadata or {}
     heading = metadata.get("heading") or metadata.get("title")
-    return f"{place}  {click.style(heading, dim=True)}" if isinstance(heading, str) else place
+    if not isinstance(heading, str):
+        return place
+    return f"{place}  {click.style(_harmless(heading), dim=True)}"
+
+
+def _harmless(text: str) -> str:
+    return _CONTROLS.sub("", text)
 
 
 def _body(text: str, query: str, width: int, *, is_full: bool) -> list[str]:
+    text = _harmless(text)
     if is_full:
         return [f"{_INDENT}{line}".rstrip() for line in text.splitlines()]
     lines = excerpt(text, query, width=width - len(_INDENT), lines=_LINES)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
 
 from msgspec import UNSET
@@ -129,7 +129,7 @@ class AsyncCollectionCalls:
         include: Include | None = None,
         page: int = 256,
         timeout_s: Timeout = UNSET,
-    ) -> AsyncIterator[Document]:
+    ) -> AsyncGenerator[Document, None]:
         """Every document, or every one that fits a filter; `page` of them are held at a time."""
         cursor: Any = None
         while True:

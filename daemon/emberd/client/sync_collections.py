@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
 
 from msgspec import UNSET
@@ -129,7 +129,7 @@ class CollectionCalls:
         include: Include | None = None,
         page: int = 256,
         timeout_s: Timeout = UNSET,
-    ) -> Iterator[Document]:
+    ) -> Generator[Document, None, None]:
         """Every document, or every one that fits a filter; `page` of them are held at a time."""
         cursor: Any = None
         while True:

@@ -33,6 +33,8 @@ __all__ = ["upsert"]
 
 # Each request is one commit and one line of progress: what is acknowledged stays after Ctrl-C.
 _DOCUMENTS: Final = 128
+# Documents are long: with eight of them in flight, the last would wait a minute on a small CPU.
+_IN_FLIGHT: Final = 4
 _HEADER_BYTES: Final = 16
 
 
@@ -95,8 +97,9 @@ def upsert(
         Batch(span.start, span.stop - span.start, {**constant, **documents.part(span)})
         for span in spans(documents.sizes(), plan, field)
     )
+    in_flight = min(_IN_FLIGHT, plan.in_flight)
     yield from run_batches(
-        settings, "upsert", batches, take, in_flight=plan.in_flight, timeout_s=timeout_s
+        settings, "upsert", batches, take, in_flight=in_flight, timeout_s=timeout_s
     )
     return totals.result()
 

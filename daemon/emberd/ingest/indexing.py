@@ -26,7 +26,7 @@ OnProgress = Callable[[Progress], object]
 _READERS: Final = 10
 _READ_AHEAD: Final = 40
 _WRITERS: Final = 6  # with the readers' own, well below the requests that a connection may have
-_SCAN_PAGE: Final = 500
+_SCAN_PAGE: Final = 256
 
 
 def check_request(paths: Iterable[str | os.PathLike[str]], options: IndexOptions) -> None:

@@ -60,3 +60,12 @@ def test_a_hit_has_its_rank_score_place_and_heading_above_its_text() -> None:
     ]
     full = hit_lines(12, hit, "speed", width=80, is_full=True, folder="/d")
     assert full[1:] == ["    Go faster.", "", "        code"]
+
+
+def test_what_a_file_holds_gives_no_orders_to_the_terminal() -> None:
+    metadata = {"path": "a\x1b[2J.md", "heading": "x\x9b31m"}
+    hit = Hit(id="x", score=0.5, text="red \x1b[31m text\x07", metadata=metadata)
+    for is_full in (True, False):
+        lines = hit_lines(1, hit, "red", width=80, is_full=is_full, folder="/")
+        plain = "\n".join(click.unstyle(line) for line in lines)
+        assert not any(ord(mark) < 32 or 127 <= ord(mark) < 160 for mark in plain.replace("\n", ""))

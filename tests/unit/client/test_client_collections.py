@@ -18,6 +18,7 @@ from emberd.errors import (
     CollectionExistsError,
     CollectionModelMismatchError,
     CollectionNotFoundError,
+    ConnectionLostError,
     EmbeddingFailedError,
     InvalidParamsError,
     ProtocolError,
@@ -386,3 +387,17 @@ def test_a_broken_upsert_may_be_made_again(
     result = client.upsert("docs", ["a"], ["text"])
     assert (result.inserted, result.unchanged) == (0, 1)
     assert list(collections.documents["docs"]) == ["a"]
+
+
+@pytest.mark.parametrize("method", ["collections.create", "collections.drop"])
+def test_what_would_fail_the_second_time_is_not_sent_again(
+    daemon: TestDaemon, client: Any, method: str
+) -> None:
+    async def break_off(params: dict[str, Any]) -> Any:
+        for session in list(daemon._sessions):
+            session.transport.abort()
+
+    daemon.handlers[method] = break_off
+    with pytest.raises(ConnectionLostError):
+        getattr(client, method.replace(".", "_"))("docs")
+    assert [name for name, _ in daemon.asked] == [method]
