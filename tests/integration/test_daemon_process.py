@@ -16,7 +16,12 @@ import pytest
 from daemon_process import DaemonProcess, MakeDaemon
 
 from emberd.client import Client
-from emberd.errors import ConnectionLostError, EmberdError, UnauthenticatedError
+from emberd.errors import (
+    ConnectionLostError,
+    EmberdError,
+    ShuttingDownError,
+    UnauthenticatedError,
+)
 
 
 def test_two_daemons_started_at_once_leave_one_that_serves(make_daemon: MakeDaemon) -> None:
@@ -46,7 +51,9 @@ def test_its_files_are_for_its_owner_alone(daemon: DaemonProcess) -> None:
     assert stat.S_IMODE(daemon.paths.data.stat().st_mode) == 0o700
 
 
-def test_sigterm_finishes_what_is_open_and_leaves_nothing_behind(daemon: DaemonProcess) -> None:
+def test_sigterm_finishes_what_is_open_and_leaves_nothing_behind(make_daemon: MakeDaemon) -> None:
+    daemon = make_daemon(EMBERD_DAEMON__DRAIN_S="60")
+    daemon.start()
     texts = [f"{i} " + "words to keep it busy for a while " * 10 for i in range(200)]
     answers: list[object] = []
 
@@ -68,6 +75,28 @@ def test_sigterm_finishes_what_is_open_and_leaves_nothing_behind(daemon: DaemonP
     assert answers == [(200, 384)]
     assert not daemon.paths.socket.exists()
     assert "daemon.stopped" in daemon.log()
+
+
+def test_what_cannot_be_finished_in_time_is_answered_so(make_daemon: MakeDaemon) -> None:
+    daemon = make_daemon(EMBERD_DAEMON__DRAIN_S="0.1")
+    daemon.start()
+    failures: list[EmberdError] = []
+
+    def ask() -> None:
+        with daemon.client(retries=0) as client:
+            try:
+                client.embed([f"{i} " + "a long text that takes a while " * 20 for i in range(500)])
+            except EmberdError as exc:
+                failures.append(exc)
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    with daemon.client() as watcher:
+        while watcher.call("stats", fresh=True)["engine"]["queue_texts"] == 0:
+            pass
+    assert daemon.stop() == 0
+    thread.join(30)
+    assert isinstance(failures[0], ShuttingDownError)
 
 
 def test_shutdown_by_the_socket_is_as_orderly(daemon: DaemonProcess) -> None:

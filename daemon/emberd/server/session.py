@@ -13,7 +13,12 @@ from types import CoroutineType
 from typing import Any, cast
 
 from emberd.config import LimitSettings
-from emberd.errors import CancelledRequestError, EmberdError, InternalError
+from emberd.errors import (
+    CancelledRequestError,
+    EmberdError,
+    InternalError,
+    ShuttingDownError,
+)
 from emberd.server.outbox import Outbox
 from emberd.server.peer import is_same_user, peer_of
 from emberd.service.api import METHODS
@@ -58,7 +63,7 @@ class Session(asyncio.Protocol):
         self._connection = connection
         self._backlog: deque[ServerEvent] = deque()
         self._tasks: dict[int, asyncio.Task[Any]] = {}
-        self._is_turn_due = self._is_reading_paused = False
+        self._is_turn_due = self._is_reading_paused = self._is_giving_up = False
         self._stranger_timer: asyncio.TimerHandle | None = None
         self._lost: asyncio.Future[None] | None = None
 
@@ -67,11 +72,18 @@ class Session(asyncio.Protocol):
         """Whether a request is not answered yet, or an answer not sent."""
         return bool(self._tasks or self._backlog or self._outbox)
 
+    def give_up(self) -> list[asyncio.Task[Any]]:
+        """Answer open requests with SHUTTING_DOWN; the tasks that end with that."""
+        self._is_giving_up = True
+        self._backlog.clear()
+        tasks = list(self._tasks.values())
+        for task in tasks:
+            task.cancel()
+        return tasks
+
     def close(self) -> asyncio.Future[None]:
         """Hang up when what was written is sent; done when the connection is gone."""
         self._lost = asyncio.get_running_loop().create_future()
-        for task in self._tasks.values():
-            task.cancel()
         self._outbox.flush()
         self._transport.close()
         return self._lost
@@ -176,7 +188,7 @@ class Session(asyncio.Protocol):
         self._shared.statistics.in_flight -= 1
         self.caller.in_flight -= 1
         if task.cancelled():
-            self._fail(request, CancelledRequestError("The request was given up."), started)
+            self._fail(request, self._why_cancelled(), started)
         elif (exc := task.exception()) is None:
             self._succeed(request, task.result(), started)
         elif isinstance(exc, EmberdError):
@@ -188,6 +200,15 @@ class Session(asyncio.Protocol):
             self._turn_soon()
         else:
             self._adjust_reading()
+
+    def _why_cancelled(self) -> EmberdError:
+        if self._is_giving_up:
+            return ShuttingDownError(
+                "The daemon is shutting down and could not finish this in time. What was "
+                "computed is cached; ask again once it runs.",
+                retry_after_ms=1000,
+            )
+        return CancelledRequestError("The request was given up.")
 
     def _succeed(self, request: Request, result: Any, started: float) -> None:
         if request.method == HELLO:

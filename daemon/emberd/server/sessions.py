@@ -81,6 +81,9 @@ class Sessions:
             self._events.emit(
                 "daemon.drain_timeout", "open requests were given up", level="warning"
             )
+            if given_up := [task for session in self._open for task in session.give_up()]:
+                await asyncio.wait(given_up, timeout=1.0)
+                await asyncio.sleep(0)  # the answers are put together when the tasks have ended
         if closing := [session.close() for session in self._open]:
             await asyncio.wait(closing, timeout=1.0)
 

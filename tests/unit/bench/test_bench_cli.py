@@ -38,7 +38,7 @@ def broken(bench: Bench) -> list[Figure]:
 
 
 def test_every_benchmark_has_a_question_and_a_bar() -> None:
-    assert list(BENCHMARKS) == ["warm", "single", "schedule", "bulk", "mixed", "loop", "start"]
+    assert {"warm", "single", "schedule", "bulk", "mixed", "loop", "start"} < set(BENCHMARKS)
     for name, benchmark in BENCHMARKS.items():
         assert benchmark.name == name
         assert benchmark.question.endswith("?")
