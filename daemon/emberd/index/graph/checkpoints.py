@@ -81,9 +81,10 @@ class Checkpoints:
         `is_wanted` is asked once everything is on the disk under temporary names. Raises
         StorageError; then nothing is left of it.
         """
-        number = max(self._used_numbers(), default=0) + 1
-        graph, books = (self._temporary(number, kind) for kind in ("graph", "books"))
+        number = 0
         try:
+            number = max(self._used_numbers(), default=0) + 1
+            graph, books = (self._temporary(number, kind) for kind in ("graph", "books"))
             manifest = self._stage(content, graph, books, is_wanted)
             graph.replace(self._file(number, "graph"))
             books.replace(self._file(number, "books"))
@@ -129,11 +130,11 @@ class Checkpoints:
         _verify(books_file, manifest.books_bytes, manifest.books_hash)
         _verify(graph_file, manifest.graph_bytes, manifest.graph_hash)
         slots, rows = unpack_books(books_file.read_bytes(), manifest.count)
+        if (slots.top, slots.count - slots.live) != (manifest.covered, manifest.deleted):
+            raise _DamagedError("its books do not say what its manifest says")
         layout = FileLayout.read(graph_file, self._dim)
         self._notice("graph.reading", "", number=number)
         graph = self._read_graph(graph_file, manifest)
-        if (slots.top, slots.count - slots.live) != (manifest.covered, manifest.deleted):
-            raise _DamagedError("its books do not say what its manifest says")
         shelf = VectorShelf(self._dim, MappedVectors(graph_file, layout, self._dim, rows))
         return Loaded(number, manifest, GraphContent(graph, slots, shelf, self._threads))
 

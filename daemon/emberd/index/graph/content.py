@@ -30,12 +30,8 @@ class GraphContent:
         self.shelf = shelf
         self._threads = threads
 
-    def reserve(self, labels: Labels) -> None:
-        """Make room; where that fails, the graph is as it was."""
-        self.graph.reserve(self.slots.count + len(labels))
-
     def add(self, labels: Labels, vectors: Vectors) -> int:
-        """Add what is new of these labels (each once); returns how many were."""
+        """Add what is new of these labels (each once); returns how many were. See HnswGraph."""
         is_new = self.slots.is_new(labels)
         if not is_new.all():
             labels, vectors = labels[is_new], vectors[is_new]

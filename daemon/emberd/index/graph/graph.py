@@ -26,8 +26,10 @@ __all__ = ["Graph"]
 
 Found = tuple[NDArray[np.uint64], NDArray[np.float32]]
 
-_CHUNK_S = 0.02  # a query waits about as long for a chunk that is being added
-_FEWEST_ROWS, _FIRST_ROWS, _MOST_ROWS = 32, 64, 2_048
+# A query waits about as long for a chunk that is being added; its size costs no speed.
+_CHUNK_S = 0.02
+_MOST_ROWS = 2_048
+_ROWS_A_THREAD = 8  # hnswlib adds up to 4 on one thread alone
 _QUERIES = 128  # of one request: others come in between
 _INLINE_BYTES = 1 << 20  # more than this is checked on a thread
 
@@ -49,13 +51,13 @@ class Graph:
     raises GraphLostError while there is no worker; the owner then searches exactly.
     """
 
-    def __init__(self, keeper: WorkerKeeper, dim: int, ef_search: int) -> None:
+    def __init__(self, keeper: WorkerKeeper, *, dim: int, ef_search: int, threads: int) -> None:
         """Use `open`."""
         self._keeper = keeper
         self._dim = dim
         self._ef_search = ef_search
         self._saving = asyncio.Lock()
-        self._chunk_rows = _FIRST_ROWS
+        self._fewest_rows = self._chunk_rows = max(32, _ROWS_A_THREAD * threads)
         self._is_closing = False
         self._closed = asyncio.Event()
 
@@ -77,8 +79,9 @@ class Graph:
         the graph itself. Raises GraphLostError, StorageError.
         """
         options = options or GraphOptions()
-        keeper = WorkerKeeper(_opening(folder, dim, options), notify, on_reload)
-        graph = cls(keeper, dim, options.ef_search)
+        opening = _opening(folder, dim, options)
+        keeper = WorkerKeeper(opening, notify, on_reload)
+        graph = cls(keeper, dim=dim, ef_search=options.ef_search, threads=opening["threads"])
         try:
             await graph._keeper.open()
         except BaseException:
@@ -108,7 +111,7 @@ class Graph:
             frame = await self._keeper.call("add", arrays=(known[start:end], rows[start:end]))
             start = end
             wanted = round((self._chunk_rows + _CHUNK_S * frame.fields["rows_per_s"]) / 2)
-            self._chunk_rows = min(max(_FEWEST_ROWS, wanted), _MOST_ROWS)
+            self._chunk_rows = min(max(self._fewest_rows, wanted), _MOST_ROWS)
 
     async def mark_deleted(self, labels: ArrayLike) -> None:
         """Delete labels for good, those too that are not in the graph yet."""

@@ -13,11 +13,15 @@ import hnswlib
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["HnswGraph"]
+__all__ = ["BrokenGraphError", "HnswGraph"]
 
 _SMALLEST = 1_024
 # hnswlib's words for a query that reached fewer than k vectors.
 _TOO_FEW = "contiguous 2D array"
+
+
+class BrokenGraphError(Exception):
+    """The graph cannot be trusted any more; its process must end."""
 
 
 class HnswGraph:
@@ -60,16 +64,20 @@ class HnswGraph:
     def ef_construction(self) -> int:
         return int(self._index.ef_construction)
 
-    def reserve(self, count: int) -> None:
-        """Make room for `count` vectors in all, by doubling."""
-        if count > self.capacity:
-            self._index.resize_index(max(count, 2 * self.capacity))
-
     def add(self, vectors: NDArray[np.float32]) -> None:
-        """Put `(n, dim)` vectors into the next slots. After an exception the graph is unusable."""
-        start = self.count
-        slots = np.arange(start, start + len(vectors), dtype=np.uint64)
-        self._index.add_items(vectors, slots, num_threads=self._threads)
+        """Put `(n, dim)` vectors into the next slots; room doubles as needed.
+
+        Raises RuntimeError with the graph as it was, or BrokenGraphError.
+        """
+        start, end = self.count, self.count + len(vectors)
+        if end > self.capacity:
+            self._index.resize_index(max(end, 2 * self.capacity))
+        slots = np.arange(start, end, dtype=np.uint64)
+        try:
+            self._index.add_items(vectors, slots, num_threads=self._threads)
+        except Exception as exc:
+            # A vector may be linked by half: a walk over it could crash later.
+            raise BrokenGraphError(f"hnswlib failed while it added vectors: {exc}.") from exc
 
     def delete(self, slots: Iterable[int]) -> None:
         """Mark slots that are not deleted yet; walks still pass through them."""

@@ -18,13 +18,9 @@ from emberd.index.graph.hnsw import HnswGraph
 from emberd.index.graph.shelf import VectorShelf
 from emberd.index.graph.slots import Labels, Slots
 
-__all__ = ["BrokenGraphError", "GraphHost", "HostOptions"]
+__all__ = ["GraphHost", "HostOptions"]
 
 Vectors = NDArray[np.float32]
-
-
-class BrokenGraphError(Exception):
-    """The graph cannot be trusted any more; its process must end."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,14 +76,9 @@ class GraphHost:
         }
 
     def add(self, labels: Labels, vectors: Vectors) -> int:
-        """Raises RuntimeError or MemoryError with the graph as it was, or BrokenGraphError."""
-        self.content.reserve(labels)
+        """See GraphContent."""
         started_s = time.perf_counter()
-        try:
-            added = self.content.add(labels, vectors)
-        except Exception as exc:
-            # A vector may be linked by half: a walk over it could crash later.
-            raise BrokenGraphError(f"hnswlib failed while it added vectors: {exc}.") from exc
+        added = self.content.add(labels, vectors)
         if added:
             self._changes += 1
             self._rows_per_s = added / (time.perf_counter() - started_s)

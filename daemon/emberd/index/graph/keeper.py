@@ -106,8 +106,10 @@ class WorkerKeeper:
             raise GraphLostError(_REASONS["off"])
         distrusted = sorted(self._policy.distrusted)
         frame = await link.call("open", {**self._opening, "distrusted": distrusted})
-        if len(again := self.deletions.all()):
+        made = 0
+        while len(again := self.deletions.all()) > made:  # more may be noted meanwhile
             frame = await link.call("delete", arrays=(again,))
+            made = len(again)
         self.figures = frame.fields
 
     async def _after_loss(self, link: WorkerLink, exc: EmberdError, *, was_ready: bool) -> None:

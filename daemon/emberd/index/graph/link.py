@@ -57,6 +57,8 @@ class WorkerLink(asyncio.Protocol):
             self._transport, _ = await loop.create_connection(lambda: self, sock=ours)
         except OSError as exc:
             ours.close()
+            if self._process is None and self._words is not None:
+                self._words.close()
             raise GraphLostError(
                 f"The graph's process cannot be started: {exc}. Search is exact meanwhile."
             ) from exc

@@ -89,7 +89,9 @@ class Slots:
     def live_slots(self, labels: Labels) -> SlotArray:
         """Slots, ascending and each once, of those of `labels` that are here and not deleted."""
         slots, is_known = self._find(labels)
-        known = np.unique(slots[is_known])
+        known = slots[is_known]
+        if not (known[1:] > known[:-1]).all():  # np.unique costs ten times the rest
+            known = np.unique(known)
         return known[self.is_live[known]]
 
     def delete(self, labels: Labels) -> SlotArray:

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from emberd.errors import EmberdError, GraphLostError, StorageError
 from emberd.index.graph.frames import Frame, FrameError
-from emberd.index.graph.host import BrokenGraphError, GraphHost, HostOptions
+from emberd.index.graph.hnsw import BrokenGraphError
+from emberd.index.graph.host import GraphHost, HostOptions
 from emberd.index.graph.inbox import Inbox
 from emberd.index.graph.saver import Saver
 
