@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from emberd.errors import CollectionModelMismatchError, InvalidParamsError
+from emberd.errors import CollectionModelMismatchError, GraphLostError, InvalidParamsError
 from emberd.index.documents import (
     CheckReport,
     Document,
@@ -28,6 +28,7 @@ from emberd.index.residence import Opened, Residence
 from emberd.index.search.request import SearchRequest, make_request
 from emberd.index.search.results import ResultCache
 from emberd.index.store.batch import prepare_batch
+from emberd.index.store.checking import Checked
 from emberd.telemetry.histogram import Histogram
 from emberd.wire.snapshot import CollectionStats, Latency
 
@@ -226,10 +227,7 @@ class Collection:
             mended += await self.residence.reopen(opened)
             opened = self.residence.current or opened
         checked = await opened.store.check()
-        lacking = await opened.feeder.audit()
-        if lacking:
-            checked.found.append(f"the graph lacked {lacking} documents")
-            checked.mended.append("they were added to the graph")
+        await _audit(opened, checked)
         async with opened.store.readers.lease() as lease:
             damaged = await lease.finish(damaged_documents)
         view = opened.store.view
@@ -242,6 +240,17 @@ class Collection:
             mended=mended + checked.mended,
             damaged_ids=[each.id for each in damaged],
         )
+
+
+async def _audit(opened: Opened, checked: Checked) -> None:
+    try:
+        lacking = await opened.feeder.audit()
+    except GraphLostError:
+        checked.found.append("the graph is lost; searches are exact until it is back")
+        return
+    if lacking:
+        checked.found.append(f"the graph lacked {lacking} documents")
+        checked.mended.append("they were added to the graph")
 
 
 def _size_of(hits: list[list[Hit]], include: frozenset[Part]) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
 from pathlib import Path
@@ -16,7 +15,7 @@ from emberd.index.manifest import Manifest
 from emberd.index.search.searcher import Searcher
 from emberd.index.store import Store
 from emberd.index.store.records import DamagedDocumentsError
-from emberd.index.store.schema import is_damage, storage_error
+from emberd.index.store.schema import DATABASE_ERRORS, is_damage, storage_error
 from emberd.index.store.view import View
 from emberd.index.upkeep import Feeder, OnReload, VectorGraph
 
@@ -78,7 +77,7 @@ class Residence:
                 self._tell("warning", f"{exc}; the collection is checked")
                 checked = await opened.store.check()
                 self._say([*checked.found, *checked.mended])
-            except sqlite3.Error as exc:
+            except DATABASE_ERRORS as exc:
                 if not is_damage(exc):
                     raise storage_error(self.folder, exc) from exc
                 await self.reopen(opened)
@@ -128,7 +127,7 @@ class Residence:
             store = await Store.open(
                 self.folder, self.manifest, self._executor, committed, distrust=distrust
             )
-        except (sqlite3.Error, OSError) as exc:
+        except (*DATABASE_ERRORS, OSError) as exc:
             raise storage_error(self.folder, exc) from exc
         finally:
             self.is_opening = False

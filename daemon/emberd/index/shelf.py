@@ -20,7 +20,7 @@ from emberd.index.manifest import (
 )
 from emberd.index.names import check_name
 from emberd.index.store.opening import create_files
-from emberd.index.store.schema import DATABASE_FILE
+from emberd.index.store.schema import DATABASE_ERRORS, DATABASE_FILE
 
 __all__ = ["Found", "build_folder", "look_around", "noted_count", "remove_folder", "size_of"]
 
@@ -74,7 +74,10 @@ def remove_folder(root: Path, name: str) -> None:
 def noted_count(root: Path, name: str) -> int:
     """The number of documents as the database notes it, without opening the collection."""
     file = root / name / DATABASE_FILE
-    with suppress(sqlite3.Error), closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as db:
+    with (
+        suppress(*DATABASE_ERRORS),
+        closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as db,
+    ):
         row = db.execute("SELECT value FROM meta WHERE name = 'count'").fetchone()
         return int(row[0]) if row and isinstance(row[0], int) else 0
     return 0
@@ -146,5 +149,5 @@ def _copy_in_database(folder: Path) -> Manifest | None:
         with closing(sqlite3.connect(file)) as db:
             row = db.execute("SELECT value FROM meta WHERE name = 'manifest'").fetchone()
         return Manifest.from_json(row[0])
-    except (sqlite3.Error, ManifestError, TypeError):
+    except (*DATABASE_ERRORS, ManifestError, TypeError):
         return None

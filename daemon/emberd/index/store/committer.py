@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emberd.index.store.layout import RowLayout
+from emberd.index.store.schema import DATABASE_ERRORS
 from emberd.index.store.seal import Seal
 from emberd.index.store.transaction import Transaction
 from emberd.index.store.vectors import VectorFile
@@ -70,7 +71,7 @@ class Committer:
             self._finish(transaction)
         except Exception as exc:  # whatever it is, everyone who waits hears of it
             self._paths.clear()
-            with suppress(sqlite3.Error):
+            with suppress(*DATABASE_ERRORS):
                 self.connection.execute("ROLLBACK")
             for _, future in jobs:
                 future.set_exception(exc)
@@ -92,7 +93,7 @@ class Committer:
 
     def close(self) -> None:
         """Put everything into the database's own file and let go of all files."""
-        with suppress(sqlite3.Error):  # the log is replayed at the next opening
+        with suppress(*DATABASE_ERRORS):  # the log is replayed at the next opening
             self.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         self.connection.close()
         self._file.close()

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from emberd.index.metadata import stored_fields
 from emberd.index.store.records import damaged_labels
-from emberd.index.store.schema import is_damage
+from emberd.index.store.schema import DATABASE_ERRORS, is_damage
 
 __all__ = ["Findings", "inspect_content", "structure_problems"]
 
@@ -53,7 +53,7 @@ def structure_problems(connection: sqlite3.Connection) -> list[str]:
     """What SQLite finds wrong with the file, at most five lines; none when all is well."""
     try:
         rows = connection.execute(f"PRAGMA integrity_check({_SHOWN})").fetchall()
-    except sqlite3.DatabaseError as exc:
+    except DATABASE_ERRORS as exc:
         return [str(exc)]
     return [str(line) for (line,) in rows if line != "ok"]
 
@@ -80,7 +80,7 @@ def _words_problem(connection: sqlite3.Connection) -> str:
     try:
         # With rank 1 it also reads every text again and compares.
         connection.execute("INSERT INTO words(words, rank) VALUES ('integrity-check', 1)")
-    except sqlite3.DatabaseError as exc:
+    except DATABASE_ERRORS as exc:
         if not is_damage(exc):
             raise
         return str(exc)

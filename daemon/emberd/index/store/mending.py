@@ -14,7 +14,7 @@ import msgspec
 
 from emberd.index.metadata import stored_fields
 from emberd.index.store.inspection import Findings
-from emberd.index.store.schema import create_words
+from emberd.index.store.schema import DATABASE_ERRORS, create_words
 from emberd.index.store.transaction import Transaction
 
 __all__ = ["DAMAGED_FILE", "mend_content"]
@@ -65,7 +65,7 @@ def rebuild_words(connection: sqlite3.Connection) -> None:
     """The full text index from the texts, whatever state it is in."""
     try:
         connection.execute("INSERT INTO words(words) VALUES ('rebuild')")
-    except sqlite3.DatabaseError:
+    except DATABASE_ERRORS:
         # Too damaged to be asked: its tables go, and new ones come.
         connection.execute("DROP TABLE IF EXISTS vocabulary")
         connection.execute("DROP TABLE IF EXISTS words")

@@ -18,6 +18,7 @@ from emberd.index.store.layout import RowLayout
 from emberd.index.store.salvage import NEW_DATABASE_FILE, SCRATCH_PREFIX, salvage
 from emberd.index.store.schema import (
     APPLICATION_ID,
+    DATABASE_ERRORS,
     DATABASE_FILE,
     SCHEMA_VERSION,
     connect,
@@ -96,7 +97,7 @@ class _Opening:
     def open(self, *, distrust: bool) -> Opened:
         try:
             return self._open_database(distrust=distrust)
-        except sqlite3.DatabaseError as exc:
+        except DATABASE_ERRORS as exc:
             if not is_damage(exc):
                 raise
             self.notes.clear()

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from emberd.errors import ShuttingDownError
-from emberd.index.store.schema import connect
+from emberd.index.store.schema import DATABASE_ERRORS, connect
 from emberd.index.store.snapshot import Snapshot
 from emberd.index.store.view import View
 
@@ -140,7 +140,7 @@ class Readers:
     async def _settle(self, lease: Lease) -> None:
         try:
             await lease.settle()
-        except sqlite3.Error:
+        except DATABASE_ERRORS:
             lease.connection = None  # of no use any more
         finally:
             self._take_back(lease)

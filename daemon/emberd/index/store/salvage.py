@@ -19,7 +19,13 @@ from pathlib import Path
 from emberd.index.manifest import Manifest, sync_folder
 from emberd.index.metadata import stored_fields
 from emberd.index.store.records import Record, sound_records
-from emberd.index.store.schema import DATABASE_FILE, connect, create_schema, fill_meta
+from emberd.index.store.schema import (
+    DATABASE_ERRORS,
+    DATABASE_FILE,
+    connect,
+    create_schema,
+    fill_meta,
+)
 
 __all__ = ["NEW_DATABASE_FILE", "SCRATCH_PREFIX", "Salvaged", "salvage", "set_aside"]
 
@@ -100,7 +106,7 @@ def _read(copy: Path, last_label: int) -> tuple[list[_Sound], int | None]:
             # Lets a file be read that is shorter than its header says.
             connection.execute("PRAGMA writable_schema = ON")
             return list(_sweep(connection, last_label)), _expected(connection)
-    except sqlite3.Error:
+    except DATABASE_ERRORS:
         return [], None
 
 
@@ -113,7 +119,7 @@ def _between(connection: sqlite3.Connection, first: int, last: int) -> Iterator[
     """What can be read between two labels: around a page that cannot, by halving."""
     try:
         yield from sound_records(connection, first, last)
-    except sqlite3.DatabaseError:
+    except DATABASE_ERRORS:
         if first < last:
             middle = (first + last) // 2
             yield from _between(connection, first, middle)
@@ -123,7 +129,7 @@ def _between(connection: sqlite3.Connection, first: int, last: int) -> Iterator[
 def _expected(connection: sqlite3.Connection) -> int | None:
     try:
         row = connection.execute("SELECT value FROM meta WHERE name = 'count'").fetchone()
-    except sqlite3.Error:
+    except DATABASE_ERRORS:
         return None
     return row[0] if row and isinstance(row[0], int) and row[0] >= 0 else None
 

@@ -15,6 +15,7 @@ from emberd.index.manifest import FORMAT, Manifest
 
 __all__ = [
     "APPLICATION_ID",
+    "DATABASE_ERRORS",
     "DATABASE_FILE",
     "SCHEMA_VERSION",
     "connect",
@@ -55,6 +56,9 @@ _WORDS = (
         text, content='texts', content_rowid='label', tokenize='unicode61 remove_diacritics 2')""",
     "CREATE VIRTUAL TABLE vocabulary USING fts5vocab(words, row)",
 )
+
+DATABASE_ERRORS = (sqlite3.Error, UnicodeDecodeError)
+"""What a damaged database raises: UnicodeDecodeError where SQLite's message quotes its text."""
 
 _FULL = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_READONLY)
 _DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
@@ -123,8 +127,10 @@ def create_words(connection: sqlite3.Connection) -> None:
         connection.execute(statement)
 
 
-def is_damage(exc: sqlite3.Error) -> bool:
+def is_damage(exc: Exception) -> bool:
     """The file is not to be relied on as it is."""
+    if isinstance(exc, UnicodeDecodeError):
+        return True
     code = getattr(exc, "sqlite_errorcode", 0) & 0xFF
     if code in _DAMAGE:
         return True
@@ -133,7 +139,7 @@ def is_damage(exc: sqlite3.Error) -> bool:
     )
 
 
-def is_disk_full(exc: sqlite3.Error) -> bool:
+def is_disk_full(exc: Exception) -> bool:
     """No more can be written for now, but what is there is whole."""
     code = getattr(exc, "sqlite_errorcode", 0)
     return code in _FULL or code & 0xFF in _FULL
@@ -141,9 +147,9 @@ def is_disk_full(exc: sqlite3.Error) -> bool:
 
 def storage_error(folder: Path, exc: Exception) -> StorageError:
     """The error that a caller sees for one of SQLite's or of the system's."""
-    if isinstance(exc, sqlite3.Error) and is_damage(exc):
+    if is_damage(exc):
         reason = f"its database is damaged ({exc}). `emberd collections check` mends it"
-    elif isinstance(exc, sqlite3.Error) and is_disk_full(exc):
+    elif is_disk_full(exc):
         reason = f"its disk takes no more ({exc}). Nothing was written; free some space"
     else:
         reason = f"{exc}. See that the folder can be written and its disk has room"

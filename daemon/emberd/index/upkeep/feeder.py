@@ -135,14 +135,20 @@ class Feeder:
         return labels
 
     async def rebuild(self) -> None:
-        """Write the vectors' file without its dead rows and build the graph anew."""
+        """Write the vectors' file without its dead rows and build the graph anew.
+
+        Raises GraphLostError where there is no graph to build at present.
+        """
         done: asyncio.Future[None] = self._loop.create_future()
         self._asked.append(done)
         self._woken.set()
         await asyncio.shield(done)
 
     async def audit(self) -> int:
-        """Compare the graph with the store; returns how many documents it lacked. It gets them."""
+        """Compare the graph with the store; returns how many documents it lacked. It gets them.
+
+        Raises GraphLostError.
+        """
         done: asyncio.Future[int] = self._loop.create_future()
         self._audits.append(done)
         self._woken.set()
@@ -159,8 +165,7 @@ class Feeder:
         self._closing.set()
         self._woken.set()
         await self._task
-        waiting: list[asyncio.Future[Any]] = [*self._asked, *self._served, *self._audits]
-        for done in waiting:
+        for done in self._waiting():
             done.cancel()
         if self._graph is not None:
             graph, self._graph = self._graph, None
@@ -172,12 +177,14 @@ class Feeder:
             self._woken.clear()
             try:
                 await self._round()
-            except GraphLostError:
+            except GraphLostError as exc:
                 self._note_lost()
+                self._refuse(exc)
                 await self._pause()
             except Exception as exc:  # the graph is a help: without it searches are exact
                 self._tell_once("index.graph_failed", f"the graph is not kept up: {exc}")
                 self.state = "off" if self._graph is None else "restarting"
+                self._refuse(exc)
                 await self._pause()
             else:
                 self._retry_s, self._told = _FIRST_RETRY_S, ""
@@ -326,6 +333,18 @@ class Feeder:
         for done in served:
             if not done.done():
                 done.set_result(None)
+
+    def _refuse(self, exc: Exception) -> None:
+        """Nobody waits for a graph that may never come."""
+        self._must_rebuild = False
+        waiting = self._waiting()
+        self._asked, self._served, self._audits = [], [], []
+        for done in waiting:
+            if not done.done():
+                done.set_exception(GraphLostError(f"There is no graph at present: {exc}"))
+
+    def _waiting(self) -> list[asyncio.Future[Any]]:
+        return [*self._asked, *self._served, *self._audits]
 
     async def _save_when_due(self) -> None:
         graph, size = self._graph, self._store.view.live
