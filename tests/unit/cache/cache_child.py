@@ -27,7 +27,7 @@ def say(*words: object) -> None:
 
 def write_for_ever(folder: str, name: str) -> None:
     """Says each batch that was written, until it is killed."""
-    tier = LmdbTier.open(Path(folder), LmdbOptions(budget_bytes=2 * MIB))
+    tier = LmdbTier.open(Path(folder), LmdbOptions(budget_bytes=64 * MIB))
     for batch in count():
         names = [(name, batch, number) for number in range(37)]
         tier.set_many("n", pairs(names))

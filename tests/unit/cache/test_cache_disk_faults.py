@@ -58,7 +58,8 @@ def test_kill_9_loses_nothing_that_was_written(tmp_path):
             rest = process.stdout.read()
         last = int(rest.split()[-1]) if rest.split() and rest.endswith("\n") else last
         assert verify(str(tmp_path / "lmdb")) == []
-        tier = LmdbTier.open(tmp_path, LmdbOptions(budget_bytes=2 * MIB))
+        # Room for all: on a busy machine the child writes a good deal before it is killed.
+        tier = LmdbTier.open(tmp_path, LmdbOptions(budget_bytes=64 * MIB))
         assert tier.stats().message == ""
         for batch in range(last + 3):
             names = [(str(attempt), batch, number) for number in range(37)]
