@@ -28,6 +28,11 @@ class Bench:
         return quick if self.is_quick else full
 
     @property
+    def few_rounds(self) -> int:
+        """Of turns that take many seconds each: about half as many as of others."""
+        return self.rounds // 2 + 1
+
+    @property
     def settings(self) -> tuple[str, ...]:
         """The settings that every daemon of the run has."""
         return (f"engine.device={self.device}",)

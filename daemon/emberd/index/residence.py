@@ -5,17 +5,19 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
 from emberd.config import IndexSettings
-from emberd.errors import ShuttingDownError, StorageError
+from emberd.errors import EmberdError, ShuttingDownError, StorageError
 from emberd.index.documents import Notify
 from emberd.index.manifest import Manifest
 from emberd.index.search.searcher import Searcher
 from emberd.index.store import Store
 from emberd.index.store.records import DamagedDocumentsError
 from emberd.index.store.schema import DATABASE_ERRORS, is_damage, storage_error
+from emberd.index.store.snapshot import Snapshot
 from emberd.index.store.view import View
 from emberd.index.upkeep import Feeder, OnReload, VectorGraph
 
@@ -24,6 +26,8 @@ __all__ = ["Opened", "Residence"]
 T = TypeVar("T")
 
 _TRIES = 3
+# Documents verified at a time after the opening of a large collection.
+_SCRUB_DOCUMENTS = 256
 
 
 class Opened:
@@ -59,6 +63,7 @@ class Residence:
         self._open_graph = open_graph
         self._may_have = may_have
         self._lock = asyncio.Lock()
+        self._scrubbing: asyncio.Task[None] | None = None
         self._is_closed = False
 
     async def use(self, work: Callable[[Opened], Awaitable[T]]) -> T:
@@ -100,6 +105,9 @@ class Residence:
 
     async def close(self) -> None:
         """Finish what is under way and close everything; there is no way back."""
+        if self._scrubbing is not None:
+            self._scrubbing.cancel()
+            await asyncio.gather(self._scrubbing, return_exceptions=True)
         async with self._lock:
             self._is_closed = True
             opened, self.current = self.current, None
@@ -143,7 +151,23 @@ class Residence:
         searcher = Searcher(store.readers, feeder, self._settings.exact_below)
         self.current = Opened(store, feeder, searcher)
         self._say(store.notes)
+        if not store.is_checked and self._scrubbing is None:
+            self._scrubbing = asyncio.create_task(self._scrub())
         return self.current
+
+    async def _scrub(self) -> None:
+        """Once after the start, verify all documents of a collection too large for its opening."""
+
+        async def work(opened: Opened) -> None:
+            async with opened.store.readers.lease() as lease:
+                labels = await lease.finish(Snapshot.all_labels)
+            for start in range(0, len(labels), _SCRUB_DOCUMENTS):
+                some = labels[start : start + _SCRUB_DOCUMENTS].tolist()
+                async with opened.store.readers.lease() as lease:
+                    await lease.finish(Snapshot.records, some)
+
+        with suppress(EmberdError):  # told already, or closed meanwhile
+            await self.use(work)
 
     def _say(self, notes: list[str]) -> None:
         for note in notes:

@@ -33,11 +33,11 @@ class _Worst:
 
 
 def run(bench: Bench) -> list[Figure]:
-    windows = bench.size(6, 3)
+    windows = bench.size(6, 2)
     with serving(bench.model, *bench.settings) as (daemon, client):
         client.embed(TextMaker(6).mixed(64))
         idle, new, cached = interleaved(
-            max(3, bench.rounds // 2 + 1),
+            bench.few_rounds,
             lambda: _watch(daemon, client, windows),
             lambda: _under(daemon, client, "new", windows),
             lambda: _under(daemon, client, "cached", windows),

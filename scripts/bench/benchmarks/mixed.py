@@ -71,7 +71,7 @@ def run(bench: Bench) -> list[Figure]:
     with serving(bench.model, *bench.settings) as (daemon, client):
         measurement = _Measurement(bench, daemon, client)
         idle, loaded = interleaved(
-            max(3, bench.rounds // 2 + 1), measurement.idle, measurement.loaded, warm_up=0
+            bench.few_rounds, measurement.idle, measurement.loaded, warm_up=0
         )
     new_s = [turn.new[0] for turn in loaded]
     batch_s = [turn.batch[0] for turn in loaded]

@@ -19,28 +19,25 @@ from bench.texts import TextMaker
 
 __all__ = ["BENCHMARK"]
 
-_ROUNDS_FACTOR = 0.6  # a naive round takes ten seconds and more
-
 
 def run(bench: Bench) -> list[Figure]:
     maker = TextMaker(3)
     count = bench.size(512, 128)
     mixed, uniform = maker.mixed(count), maker.uniform(count // 2)
     naive = NaiveEmbedder(bench.model, device=bench.device)
-    rounds = max(3, round(bench.rounds * _ROUNDS_FACTOR))
     # The other side's threads have normal priority, so ours must not have less here.
     with LocalEngine(bench.model, device=bench.device, background_priority=False) as engine:
         few = maker.mixed(64)
         check_agreement(engine.embed(few), naive.embed(few))
         ours_s, naive_s, sorted_s = interleaved(
-            rounds,
+            bench.few_rounds,
             timed(lambda: engine.embed(mixed)),
             timed(lambda: naive.embed(mixed)),
             timed(lambda: naive.embed_sorted(mixed)),
             warm_up=0,
         )
         flat_s, flat_naive_s = interleaved(
-            bench.size(rounds, 2),
+            bench.few_rounds,
             timed(lambda: engine.embed(uniform)),
             timed(lambda: naive.embed(uniform)),
             warm_up=0,

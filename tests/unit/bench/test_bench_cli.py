@@ -98,11 +98,11 @@ def test_only_the_named_benchmarks_run(only: Callable[..., None]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "rounds", "size"),
-    [([], 5, 100), (["--quick"], 3, 10), (["--quick", "--rounds", "7"], 7, 10)],
+    ("arguments", "rounds", "few", "size"),
+    [([], 5, 3, 100), (["--quick"], 3, 2, 10), (["--quick", "--rounds", "1"], 1, 1, 10)],
 )
 def test_quick_means_fewer_rounds_and_smaller_sizes(
-    only: Callable[..., None], arguments: list[str], rounds: int, size: int
+    only: Callable[..., None], arguments: list[str], rounds: int, few: int, size: int
 ) -> None:
     seen: list[Bench] = []
 
@@ -113,6 +113,7 @@ def test_quick_means_fewer_rounds_and_smaller_sizes(
     only(a=run)
     cli.main(arguments)
     assert seen[0].rounds == rounds
+    assert seen[0].few_rounds == few
     assert seen[0].size(100, 10) == size
 
 

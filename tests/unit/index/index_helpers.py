@@ -157,13 +157,15 @@ class MemoryGraph:
         self.checkpoints += 1
         labels = sorted(self.live)
         self.file.parent.mkdir(exist_ok=True)
+        fresh = self.file.with_name("new.npz")
         np.savez(
-            self.file,
+            fresh,
             labels=np.array(labels, np.uint64),
             vectors=np.array([self.live[each] for each in labels], np.float32).reshape(
                 -1, self.dim
             ),
         )
+        fresh.rename(self.file)
         return max(labels, default=0)
 
     async def clear(self) -> None:

@@ -328,3 +328,34 @@ async def test_a_check_finds_vectors_that_changed_under_it(closed):
         assert len(report.found) == 1
         assert len(report.damaged_ids) == 2
         assert len((await c.search("docs", VECTORS[:1], COUNT))[0]) == COUNT - len(GONE) - 2
+
+
+async def test_a_large_collection_is_verified_after_its_opening(closed, monkeypatch):
+    monkeypatch.setattr("emberd.index.store.opening._ALWAYS_CHECK_BYTES", 0)
+    with sqlite3.connect(closed / "docs" / "documents.sqlite") as connection:
+        connection.execute("UPDATE texts SET text = 'forged' WHERE text LIKE 'text number 31 %'")
+    connection.close()
+    async with opened(closed, told=(told := Told([]))) as c:
+        await c.info("docs")
+        await c._collections["docs"].residence._scrubbing
+        assert "damaged" in told.text()
+        assert await c.get("docs", [IDS[31]]) == [None]
+        assert (await c.check("docs")).is_sound
+
+
+async def test_a_database_that_only_looks_sound_is_salvaged(closed, monkeypatch):
+    from emberd.index.store import store
+
+    calls = []
+    check_content = store.check_content
+
+    def failing_once(transaction, folder):
+        calls.append(folder)
+        if len(calls) == 1:
+            raise sqlite3.DatabaseError("database disk image is malformed")
+        return check_content(transaction, folder)
+
+    monkeypatch.setattr(store, "check_content", failing_once)
+    seen = await look(closed)
+    assert "were saved into a new one" in seen.told.text()
+    assert (seen.missing, seen.without_vector, seen.wrong) == ([], [], [])

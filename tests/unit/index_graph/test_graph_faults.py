@@ -206,6 +206,24 @@ async def test_no_memory_fails_the_call_and_the_graph_comes_back(tmp_path):
         assert (labels[:, 0] == numbered(1, 3_000)).mean() > 0.99
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nothing is forked")
+async def test_a_save_that_is_killed_fails_alone(tmp_path):
+    async with opened(tmp_path) as graph:
+        await graph.add(numbered(1, 4_000), clustered(4_000))
+        worker = psutil.Process(graph.stats().pid)
+        saving = asyncio.create_task(graph.checkpoint())
+        while not (children := await asyncio.to_thread(worker.children)):
+            assert not saving.done()
+        children[0].kill()
+        with pytest.raises(StorageError, match="-9"):
+            await saving
+        assert (await graph.search(clustered(1), 1))[0].shape == (1, 1)
+        assert await graph.checkpoint() == 4_000
+        assert graph.stats().restarts == 0
+    async with opened(tmp_path) as graph:
+        assert graph.covered == 4_000
+
+
 async def test_a_process_that_cannot_start_is_given_up_and_open_says_so(tmp_path, monkeypatch):
     monkeypatch.setattr(restarts, "_DELAYS_S", (0.0, 0.0))
     monkeypatch.setattr(sys, "executable", "/bin/false")

@@ -99,7 +99,8 @@ class Checkpoints:
                 "the documents themselves are safe.",
                 details={"path": str(self._folder)},
             ) from exc
-        self._prune()
+        with contextlib.suppress(OSError):  # the next save tries again
+            self._prune()
         return number
 
     def manifest(self, number: int) -> Manifest:

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,10 +24,11 @@ from emberd.index.graph.rows import checked_labels, checked_number, checked_vect
 
 __all__ = ["Graph"]
 
-Found = tuple[NDArray[np.uint64], NDArray[np.float32]]
+Rows = tuple[NDArray[np.uint64], NDArray[np.float32]]
 
-# A query waits about as long for a chunk that is being added; its size costs no speed.
-_CHUNK_S = 0.02
+# A query waits about as long for a chunk that is being added. On two cores chunks of 10 ms add at
+# 84% of hnswlib's own rate, of 20 ms at 88%, of 40 ms at 96%.
+_CHUNK_S = 0.025
 _MOST_ROWS = 2_048
 _ROWS_A_THREAD = 8  # hnswlib adds up to 4 on one thread alone
 _QUERIES = 128  # of one request: others come in between
@@ -104,14 +105,9 @@ class Graph:
         In chunks, so that searches are answered in between. Raises InvalidParamsError before
         anything is added. After a GraphLostError part of it may have been: reconcile.
         """
-        known, rows = await self._checked(labels, vectors)
-        start = 0
-        while start < len(known):
-            end = start + self._chunk_rows
-            frame = await self._keeper.call("add", arrays=(known[start:end], rows[start:end]))
-            start = end
-            wanted = round((self._chunk_rows + _CHUNK_S * frame.fields["rows_per_s"]) / 2)
-            self._chunk_rows = min(max(self._fewest_rows, wanted), _MOST_ROWS)
+        chunks = self._chunks(*await self._checked(labels, vectors))
+        # One chunk waits while one is added, so that the worker never waits for the next.
+        await asyncio.gather(self._add_in_turn(chunks), self._add_in_turn(chunks))
 
     async def mark_deleted(self, labels: ArrayLike) -> None:
         """Delete labels for good, those too that are not in the graph yet."""
@@ -132,7 +128,7 @@ class Graph:
 
     async def search(
         self, queries: ArrayLike, k: int, *, ef: int | None = None, allowed: ArrayLike | None = None
-    ) -> Found:
+    ) -> Rows:
         """The `k` best for each of `(q, dim)` L2-normalised queries, of `allowed` labels alone
         where given: `(labels (q, k'), cosines (q, k'))`, best first.
 
@@ -202,9 +198,20 @@ class Graph:
             await self._keeper.close()
             self._closed.set()
 
-    async def _checked(
-        self, labels: ArrayLike, vectors: ArrayLike
-    ) -> tuple[NDArray[np.uint64], NDArray[np.float32]]:
+    def _chunks(self, labels: NDArray[np.uint64], vectors: NDArray[np.float32]) -> Iterator[Rows]:
+        start = 0
+        while start < len(labels):
+            end = start + self._chunk_rows
+            yield labels[start:end], vectors[start:end]
+            start = end
+
+    async def _add_in_turn(self, chunks: Iterator[Rows]) -> None:
+        for chunk in chunks:
+            frame = await self._keeper.call("add", arrays=chunk)
+            wanted = round((self._chunk_rows + _CHUNK_S * frame.fields["rows_per_s"]) / 2)
+            self._chunk_rows = min(max(self._fewest_rows, wanted), _MOST_ROWS)
+
+    async def _checked(self, labels: ArrayLike, vectors: ArrayLike) -> Rows:
         # A list's size is not known; an array's decides.
         if getattr(vectors, "nbytes", 0) > _INLINE_BYTES:
             rows = await asyncio.to_thread(checked_vectors, vectors, self._dim, "vectors")

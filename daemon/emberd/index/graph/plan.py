@@ -20,8 +20,8 @@ _SCORE_FIRST = 0.08  # the same for the first query: memory sets the pace
 
 _FETCH_MARGIN = 2.0
 # The far end of a walk is less sure than the near end, the more so the fewer pass: recall@10 of
-# 0.97 and more takes an ef of 1.5 times what is fetched where 30% pass, 2 at 10%, 4 at 5%.
-_EF_MARGIN, _EF_MARGIN_SHARE, _MOST_EF_MARGIN = 1.5, 0.3, 8.0
+# 0.97 and more takes an ef of 1.5 times what is fetched where 30% pass, 2 to 4 at 10%, 4 at 5%.
+_EF_MARGIN, _EF_MARGIN_SHARE, _MOST_EF_MARGIN = 1.5, 0.5, 10.0
 
 
 @dataclass(frozen=True, slots=True)

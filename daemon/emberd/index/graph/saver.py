@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from emberd.errors import EmberdError, InternalError, error_from_wire
+from emberd.errors import EmberdError, StorageError, error_from_wire
 
 __all__ = ["CAN_FORK", "Saver"]
 
@@ -72,13 +72,13 @@ class Saver:
     def finish(self) -> int:
         """The number of the checkpoint; waits for the child.
 
-        Raises what its writing raised, or InternalError.
+        Raises what its writing raised, or StorageError.
         """
         done = self._done if self._child is None else self._reap(self._child)
         self._child = self._done = None
         if isinstance(done, int):
             return done
-        raise done or InternalError("No save was started.")
+        raise done or StorageError("No save of the graph was started.")
 
     def cancel(self) -> None:
         """Stop a save that runs; what it wrote is swept away later."""
@@ -112,12 +112,15 @@ def _outcome(write: Callable[[], int]) -> int | EmberdError:
     except EmberdError as exc:
         return exc
     except Exception as exc:
-        return InternalError(f"The graph could not be saved: {type(exc).__name__}: {exc}.")
+        return StorageError(f"The graph could not be saved: {type(exc).__name__}: {exc}.")
 
 
 def _read_report(report: bytes, code: int) -> int | EmberdError:
     try:
         done = json.loads(report)
     except ValueError:
-        return InternalError(f"The process that saves the graph ended with code {code}.")
+        return StorageError(
+            f"The process that saves the graph ended with code {code}; the checkpoints that are "
+            "there stay, and the next attempt may succeed."
+        )
     return done if isinstance(done, int) else error_from_wire(done)

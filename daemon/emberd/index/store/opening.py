@@ -67,8 +67,11 @@ def create_files(folder: Path, manifest: Manifest) -> None:
     manifest.write(folder)
 
 
-def open_files(folder: Path, manifest: Manifest, *, distrust: bool = False) -> Opened:
-    """Open what is there. With `distrust` a database of any size is checked first.
+def open_files(
+    folder: Path, manifest: Manifest, *, distrust: bool = False, damage: str = ""
+) -> Opened:
+    """Open what is there. With `distrust` a database of any size is checked first; with `damage`,
+    what is known to be wrong with it, a new one takes its place at once.
 
     Raises OSError and sqlite3.Error where the disk or the rights do not allow it.
     """
@@ -78,7 +81,7 @@ def open_files(folder: Path, manifest: Manifest, *, distrust: bool = False) -> O
     seal = Seal(folder / _SEAL_FILE)
     try:
         rows = file.check(file.used_rows)
-        return _Opening(folder, manifest, file, seal, rows).open(distrust=distrust)
+        return _Opening(folder, manifest, file, seal, rows).open(distrust, damage)
     except BaseException:
         file.close()
         seal.close()
@@ -94,14 +97,16 @@ class _Opening:
     rows: CheckedRows
     notes: list[str] = field(default_factory=list)
 
-    def open(self, *, distrust: bool) -> Opened:
-        try:
-            return self._open_database(distrust=distrust)
-        except DATABASE_ERRORS as exc:
-            if not is_damage(exc):
-                raise
-            self.notes.clear()
-            self._salvage(str(exc).removeprefix("malformed: "))
+    def open(self, distrust: bool, damage: str) -> Opened:
+        if not damage:
+            try:
+                return self._open_database(distrust=distrust)
+            except DATABASE_ERRORS as exc:
+                if not is_damage(exc):
+                    raise
+                self.notes.clear()
+                damage = str(exc).removeprefix("malformed: ")
+        self._salvage(damage)
         return self._open_database(distrust=True)
 
     def _open_database(self, *, distrust: bool) -> Opened:

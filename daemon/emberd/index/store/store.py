@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import Executor
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -13,9 +14,9 @@ from emberd.index.store.checking import Checked, check_content, check_vectors
 from emberd.index.store.committer import Committer, OnCommit
 from emberd.index.store.inspection import structure_problems
 from emberd.index.store.layout import RowLayout
-from emberd.index.store.opening import open_files
+from emberd.index.store.opening import Opened, open_files
 from emberd.index.store.readers import Readers
-from emberd.index.store.schema import DATABASE_FILE
+from emberd.index.store.schema import DATABASE_ERRORS, DATABASE_FILE, is_damage
 from emberd.index.store.transaction import Transaction
 from emberd.index.store.view import View
 from emberd.index.store.writer import Writer
@@ -29,8 +30,16 @@ class Store:
     """The truth of one collection. Errors of SQLite and of the system come through as they are."""
 
     def __init__(
-        self, folder: Path, committer: Committer, executor: Executor, notes: list[str]
+        self,
+        folder: Path,
+        committer: Committer,
+        executor: Executor,
+        notes: list[str],
+        *,
+        is_checked: bool,
     ) -> None:
+        """Use `open`. `is_checked`: every document was verified at the opening."""
+        self.is_checked = is_checked
         self.folder = folder
         self.notes = notes
         self.layout: RowLayout = committer.layout
@@ -52,11 +61,24 @@ class Store:
 
         Raises what `open_files` does.
         """
-        opened = await asyncio.to_thread(open_files, folder, manifest, distrust=distrust)
+        opening = partial(open_files, folder, manifest)
+        begin = partial(cls._begin, folder, executor, on_commit)
+        try:
+            return await begin(await asyncio.to_thread(opening, distrust=distrust))
+        except DATABASE_ERRORS as exc:
+            if not is_damage(exc):
+                raise
+            # Sound to SQLite's own check, and yet not to be read: only a new database helps.
+            return await begin(await asyncio.to_thread(opening, damage=str(exc)))
+
+    @classmethod
+    async def _begin(
+        cls, folder: Path, executor: Executor, on_commit: OnCommit, opened: Opened
+    ) -> Store:
         committer = Committer(
             opened.connection, opened.file, opened.seal, opened.view, opened.next_label, on_commit
         )
-        store = cls(folder, committer, executor, opened.notes)
+        store = cls(folder, committer, executor, opened.notes, is_checked=opened.is_doubtful)
         if opened.is_doubtful:
             try:
                 checked = await store.write(lambda transaction: check_content(transaction, folder))
