@@ -223,7 +223,9 @@ def search(
     def take(batch: Batch, result: Any) -> None:
         lists = read(result, _SearchReply).results
         _check_rows(len(lists), batch.count)
-        found.extend([_with_vector(hit) for hit in hits] for hits in lists)
+        if include is not None and "vector" in include:
+            lists = [[_with_vector(hit) for hit in hits] for hits in lists]
+        found.extend(lists)
 
     if _are_vectors(queries):
         batches = _vector_batches(queries, constant)

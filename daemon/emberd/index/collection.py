@@ -35,7 +35,7 @@ from emberd.wire.snapshot import CollectionStats, Latency
 __all__ = ["Collection"]
 
 _HIT_BYTES = 300
-# Numbers that are checked in less time than a thread takes to begin.
+# Numbers that are checked, or made a key, in about the time that a thread takes to begin.
 _SMALL_REQUEST = 65_536
 
 
@@ -131,7 +131,7 @@ class Collection:
     async def search(self, vectors: NDArray[Any], k: int, **options: Any) -> list[list[Hit]]:
         """The k best documents for each query; see `make_request` for the options."""
         started = time.perf_counter()
-        if np.size(vectors) <= _SMALL_REQUEST:
+        if isinstance(vectors, np.ndarray) and vectors.size <= _SMALL_REQUEST:
             request = make_request(vectors, self.manifest.dim, k, **options)
         else:
             request = await asyncio.to_thread(
@@ -211,6 +211,8 @@ class Collection:
         return common if opened is None else _with_figures(common, opened)
 
     async def _search(self, opened: Opened, request: SearchRequest) -> list[list[Hit]]:
+        if request.queries.size > _SMALL_REQUEST:
+            return (await opened.searcher.search(request))[1]
         key = request.key()
         known = self._results.get(opened.store.view.version, key)
         if known is not None:
@@ -256,6 +258,8 @@ async def _audit(opened: Opened, checked: Checked) -> None:
 def _size_of(hits: list[list[Hit]], include: frozenset[Part]) -> int:
     """About how much memory a result takes."""
     count = sum(map(len, hits))
+    if not include:
+        return _HIT_BYTES * (count + 1)
     texts = sum(len(hit.text or "") + len(hit.snippet or "") for each in hits for hit in each)
     vectors = sum(hit.vector.nbytes for each in hits for hit in each if hit.vector is not None)
     maps = 5 * _HIT_BYTES * count if "metadata" in include else 0

@@ -17,7 +17,7 @@ import msgspec
 from numpy.typing import NDArray
 
 from emberd.config import IndexSettings
-from emberd.errors import CollectionExistsError, InvalidParamsError
+from emberd.errors import CollectionExistsError, InvalidParamsError, StorageError
 from emberd.index.collection import Collection
 from emberd.index.documents import (
     DEFAULT_INCLUDE,
@@ -31,7 +31,14 @@ from emberd.index.documents import (
 from emberd.index.manifest import Manifest
 from emberd.index.names import check_name, not_found
 from emberd.index.residence import Residence
-from emberd.index.shelf import build_folder, look_around, noted_count, remove_folder, size_of
+from emberd.index.shelf import (
+    build_folder,
+    look_around,
+    noted_count,
+    remove_folder,
+    size_of,
+    unusable,
+)
 from emberd.index.store.schema import storage_error
 from emberd.index.upkeep import OnReload, OpenGraph, VectorGraph
 from emberd.wire.snapshot import CollectionStats, IndexStats
@@ -83,16 +90,22 @@ class Collections:
         self._sized_at = 0.0
         self._sizing: asyncio.Task[None] | None = None
         self._claims: dict[str, int] = {}
+        self._refusal: StorageError | None = None
         self._changing = asyncio.Lock()
         threads = settings.threads or os.cpu_count() or 1
         self._executor = ThreadPoolExecutor(max(2, threads), "index-read")
 
     async def open(self) -> None:
-        """Find the collections; each is opened by its first use."""
+        """Find the collections; each is opened by its first use.
+
+        Raises nothing: a folder that cannot be used is told, and refuses every call.
+        """
         try:
             found = await asyncio.to_thread(look_around, self._root)
-        except OSError as exc:
-            raise storage_error(self._root, exc) from exc
+        except (StorageError, OSError) as exc:
+            self._refusal = exc if isinstance(exc, StorageError) else unusable(self._root, exc)
+            self._notify("error", "index.off", self._refusal.message)
+            return
         for note in found.notes:
             self._notify("error", "index.damaged", note)
         for manifest in found.manifests:
@@ -124,6 +137,8 @@ class Collections:
             created=time.time(),
         )
         async with self._changing:
+            if self._refusal is not None:
+                raise self._refusal
             if name in self._collections:
                 raise _exists(name)
             try:
@@ -139,7 +154,7 @@ class Collections:
         async with self._changing:
             collection = self._find(name)
             del self._collections[name]
-            await collection.residence.close()
+            await collection.residence.close(save=False)
             for noted in (self._counts, self._sizes, self._claims):
                 noted.pop(name, None)
             try:
@@ -290,6 +305,8 @@ class Collections:
         )
 
     def _find(self, name: str) -> Collection:
+        if self._refusal is not None:
+            raise self._refusal
         try:
             return self._collections[check_name(name)]
         except KeyError:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -30,8 +31,7 @@ Notify = Callable[[str, str, str], None]
 """Level ("info", "warning", "error"), stable event name, message; called from any thread."""
 
 
-@dataclass(frozen=True, slots=True)
-class Document:
+class Document(msgspec.Struct, frozen=True):
     """A stored document; `text` and `vector` are None where there is none or none was asked for.
 
     `vector` is (dim,) float32, as it is kept. `label` grows with every change of the document.
@@ -44,8 +44,7 @@ class Document:
     label: int
 
 
-@dataclass(frozen=True, slots=True)
-class Hit:
+class Hit(msgspec.Struct, frozen=True, omit_defaults=True):
     """A document that a search found.
 
     `score` is the cosine, in a hybrid search the fused score (at most about 0.033). `explain` has

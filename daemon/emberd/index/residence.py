@@ -78,21 +78,28 @@ class Residence:
             except ShuttingDownError:
                 if self._is_closed or self.current is opened:
                     raise
-            except DamagedDocumentsError as exc:
-                self._tell("warning", f"{exc}; the collection is checked")
-                checked = await opened.store.check()
-                self._say([*checked.found, *checked.mended])
-            except DATABASE_ERRORS as exc:
-                if not is_damage(exc):
-                    raise storage_error(self.folder, exc) from exc
-                await self.reopen(opened)
-            except OSError as exc:
-                raise storage_error(self.folder, exc) from exc
+            except (DamagedDocumentsError, OSError, *DATABASE_ERRORS) as exc:
+                await self._mend(opened, exc)
         raise StorageError(
             f"The collection {self.manifest.name!r} is damaged and could not be mended. Look at "
             "the log, or drop it and index its documents again.",
             details={"path": str(self.folder)},
         )
+
+    async def _mend(self, opened: Opened, exc: Exception) -> None:
+        """Put right what `exc` tells of; raises it as a StorageError where it is no damage."""
+        if isinstance(exc, DamagedDocumentsError):
+            self._tell("warning", f"{exc}; the collection is checked")
+            try:
+                checked = await opened.store.check()
+            except (OSError, *DATABASE_ERRORS) as worse:
+                exc = worse
+            else:
+                self._say([*checked.found, *checked.mended])
+                return
+        if not is_damage(exc):
+            raise storage_error(self.folder, exc) from exc
+        await self.reopen(opened)
 
     async def reopen(self, opened: Opened) -> list[str]:
         """Close and open again with every check; returns what was wrong and what was done."""
@@ -100,11 +107,14 @@ class Residence:
             if self.current is not opened:
                 return []  # someone else was quicker
             self.current = None
-            await _close(opened)
+            await _close(opened, save=True)
             return (await self._open(distrust=True)).store.notes
 
-    async def close(self) -> None:
-        """Finish what is under way and close everything; there is no way back."""
+    async def close(self, *, save: bool = True) -> None:
+        """Finish what is under way and close everything; there is no way back.
+
+        Without `save` the graph is not: the collection is about to go.
+        """
         if self._scrubbing is not None:
             self._scrubbing.cancel()
             await asyncio.gather(self._scrubbing, return_exceptions=True)
@@ -112,7 +122,7 @@ class Residence:
             self._is_closed = True
             opened, self.current = self.current, None
             if opened is not None:
-                await _close(opened)
+                await _close(opened, save=save)
 
     async def _opened(self) -> Opened:
         if self.current is not None:
@@ -148,15 +158,15 @@ class Residence:
             may_have=self._may_have,
         )
         feeders.append(feeder)
-        searcher = Searcher(store.readers, feeder, self._settings.exact_below)
+        searcher = Searcher(store.readers, feeder, self._settings.exact_below, self._executor)
         self.current = Opened(store, feeder, searcher)
         self._say(store.notes)
-        if not store.is_checked and self._scrubbing is None:
+        if self._scrubbing is None or self._scrubbing.done():
             self._scrubbing = asyncio.create_task(self._scrub())
         return self.current
 
     async def _scrub(self) -> None:
-        """Once after the start, verify all documents of a collection too large for its opening."""
+        """Once after the opening, verify all documents and bring their ids into memory."""
 
         async def work(opened: Opened) -> None:
             async with opened.store.readers.lease() as lease:
@@ -164,7 +174,8 @@ class Residence:
             for start in range(0, len(labels), _SCRUB_DOCUMENTS):
                 some = labels[start : start + _SCRUB_DOCUMENTS].tolist()
                 async with opened.store.readers.lease() as lease:
-                    await lease.finish(Snapshot.records, some)
+                    await lease.finish(Snapshot.read_names, some)
+            opened.searcher.has_names = True
 
         with suppress(EmberdError):  # told already, or closed meanwhile
             await self.use(work)
@@ -177,6 +188,6 @@ class Residence:
         self._notify(level, "index.damaged", f"{self.manifest.name}: {message}")
 
 
-async def _close(opened: Opened) -> None:
-    await opened.feeder.close()
+async def _close(opened: Opened, *, save: bool) -> None:
+    await opened.feeder.close(save=save)
     await opened.store.close()

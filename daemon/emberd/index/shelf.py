@@ -10,7 +10,8 @@ from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from emberd.errors import InvalidParamsError
+from emberd.cache.disk.file_systems import refuse_network_file_system
+from emberd.errors import CacheUnavailableError, InvalidParamsError, StorageError
 from emberd.index.manifest import (
     MANIFEST_FILE,
     Manifest,
@@ -22,7 +23,15 @@ from emberd.index.names import check_name
 from emberd.index.store.opening import create_files
 from emberd.index.store.schema import DATABASE_ERRORS, DATABASE_FILE
 
-__all__ = ["Found", "build_folder", "look_around", "noted_count", "remove_folder", "size_of"]
+__all__ = [
+    "Found",
+    "build_folder",
+    "look_around",
+    "noted_count",
+    "remove_folder",
+    "size_of",
+    "unusable",
+]
 
 # No collection's name begins with a dot.
 _NEW, _DROPPED, _ASIDE = ".new-", ".dropped-", ".set-aside"
@@ -37,7 +46,11 @@ class Found:
 
 
 def look_around(root: Path) -> Found:
-    """Every collection below `root`; what was being made or dropped is removed. Raises OSError."""
+    """Every collection below `root`; what was being made or dropped is removed.
+
+    Raises StorageError on a network file system, OSError where the folder cannot be used.
+    """
+    _refuse_network(root)
     root.mkdir(mode=0o700, parents=True, exist_ok=True)
     found = Found()
     for folder in sorted(root.iterdir()):
@@ -91,6 +104,28 @@ def size_of(folder: Path) -> int:
             with suppress(OSError):  # it may go meanwhile
                 total += os.lstat(os.path.join(parent, file)).st_blocks * 512
     return total
+
+
+def unusable(root: Path, exc: OSError) -> StorageError:
+    """The error of a folder for collections that cannot be used."""
+    return StorageError(
+        f"Cannot use {root} for collections: {exc.strerror or exc}. Make it writable, or set "
+        "EMBERD_HOME to another folder.",
+        details={"path": str(root)},
+    )
+
+
+def _refuse_network(root: Path) -> None:
+    """SQLite's log needs shared memory and locks that agree with the file at once."""
+    try:
+        refuse_network_file_system(root)
+    except CacheUnavailableError as exc:
+        kind = exc.details.get("file_system", "unknown")
+        raise StorageError(
+            f"{root} is on a network file system ({kind}), which cannot hold collections safely. "
+            "Set EMBERD_HOME to a folder on a local disk.",
+            details=exc.details,
+        ) from exc
 
 
 def _is_name(name: str) -> bool:

@@ -170,7 +170,7 @@ class CollectionService:
             "next_cursor": next_cursor,
         }
 
-    async def search(self, params: p.SearchParams, caller: Caller) -> dict[str, Any]:
+    async def search(self, params: p.SearchParams, caller: Caller) -> msgspec.Raw:
         """The nearest documents of each query."""
         info = self._collections.manifest(params.collection)
         queries = [params.queries] if isinstance(params.queries, str) else params.queries
@@ -201,7 +201,10 @@ class CollectionService:
             include=params.include,
             explain=params.explain,
         )
-        return {"results": [[_hit(hit) for hit in hits] for hits in results]}
+        if "vector" in params.include:
+            results = [[_with_encoded_vector(hit) for hit in hits] for hits in results]
+        # Hundreds of structs: a sixth of the time that they take as maps of their own.
+        return msgspec.Raw(msgspec.msgpack.encode({"results": results}))
 
     @contextmanager
     def _turn(self, caller: Caller, name: str) -> Iterator[asyncio.Future[None] | None]:
@@ -310,14 +313,11 @@ class CollectionService:
                 f"vectors: {info.name} has {info.dim} dimensions, {vectors.shape[1]} were given.",
                 details={"field": "vectors"},
             )
-        norms = np.linalg.norm(vectors, axis=1, keepdims=True)
-        if not np.isfinite(norms).all() or not norms.all():
+        if not vectors.any(axis=1).all():
             raise InvalidParamsError(
-                "vectors: every row must be finite and not all zeros.",
-                details={"field": "vectors"},
+                "vectors: a row that is all zeros has no direction.", details={"field": "vectors"}
             )
-        scaled: npt.NDArray[np.float32] = vectors / norms
-        return scaled
+        return vectors
 
     async def _described(self, name: str) -> dict[str, Any]:
         """What is written down of a collection, and its figures of now."""
@@ -343,14 +343,9 @@ def _document(document: Document, include: Sequence[str]) -> dict[str, Any]:
     return row
 
 
-def _hit(hit: Hit) -> dict[str, Any]:
-    row: dict[str, Any] = {"id": hit.id, "score": hit.score}
-    for name in ("text", "metadata", "snippet", "explain"):
-        if (value := getattr(hit, name)) is not None:
-            row[name] = value
-    if hit.vector is not None:
-        row["vector"] = encode_vectors(hit.vector[None])
-    return row
+def _with_encoded_vector(hit: Hit) -> Hit:
+    vector: Any = None if hit.vector is None else encode_vectors(hit.vector[None])
+    return msgspec.structs.replace(hit, vector=vector)
 
 
 def _uneven(name: str, found: int, wanted: int) -> InvalidParamsError:

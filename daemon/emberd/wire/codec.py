@@ -25,6 +25,7 @@ __all__ = ["Decoder", "Encoder"]
 # Buffers that once grew beyond this are let go: one large message must not cost its memory for
 # the life of the connection.
 _KEPT_BUFFER_BYTES: Final = 1 << 20
+_FOUR: Final = b"\x94"  # the head of an array of four
 
 
 class Encoder:
@@ -46,7 +47,9 @@ class Encoder:
         return self._pack((0, msgid, method, params))
 
     def response(self, msgid: int, error: Any, result: Any) -> bytes:
-        """`[1, msgid, error, result]`."""
+        """`[1, msgid, error, result]`; a `msgspec.Raw` result is packed already."""
+        if isinstance(result, msgspec.Raw):
+            return _FOUR + self._pack((1, msgid, error))[1:] + bytes(result)
         return self._pack((1, msgid, error, result))
 
     def notification(self, method: str, params: Sequence[Any]) -> bytes:

@@ -15,6 +15,7 @@ from emberd.errors import (
     CollectionNotFoundError,
     InvalidParamsError,
     ShuttingDownError,
+    StorageError,
 )
 
 ALL = ("text", "metadata", "vector")
@@ -403,3 +404,22 @@ async def test_f16_halves_the_vectors_and_keeps_the_order(folder):
     async with opened(folder) as c:  # the collection's own dtype, whatever the settings say now
         assert (await c.list())[0].dtype == "f16"
         assert len((await c.search("docs", many(1, seed=5), 10))[0]) == 10
+
+
+async def test_a_folder_that_cannot_be_used_is_told_and_never_fatal(folder, told):
+    (folder / "file").write_text("in the way")
+    async with opened(folder / "file", told=told) as c:
+        assert await c.list() == []
+        assert c.stats().collections == []
+        assert "index.off" in told.text()
+        with pytest.raises(StorageError, match="EMBERD_HOME"):
+            await c.create("docs", model="m", fingerprint="f", dim=DIM)
+        with pytest.raises(StorageError):
+            await c.search("docs", unit(1), 1)
+
+
+async def test_a_network_file_system_is_refused(folder, told, monkeypatch):
+    monkeypatch.setattr("emberd.cache.disk.file_systems.is_network", lambda kind: True)
+    async with opened(folder, told=told) as c:
+        with pytest.raises(StorageError, match="network file system"):
+            await c.create("docs", model="m", fingerprint="f", dim=DIM)

@@ -16,7 +16,13 @@ def view_of(vectors: np.ndarray, alive: np.ndarray, dtype: str = "f32") -> View:
     labels = np.arange(1, len(vectors) + 1, dtype=np.uint64) * 3
     layout = RowLayout(vectors.shape[1], dtype)
     return View(
-        1, layout.rows_of(labels, vectors), labels, alive, int(alive.sum()), int(alive.sum())
+        1,
+        layout.rows_of(labels, vectors),
+        labels,
+        np.array([str(label) for label in labels], np.object_),
+        alive,
+        int(alive.sum()),
+        int(alive.sum()),
     )
 
 

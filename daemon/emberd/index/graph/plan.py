@@ -37,8 +37,8 @@ class Plan:
 
 
 def default_ef(k: int) -> int:
-    """Candidates of a walk for recall@k of 0.97 and more on clustered vectors."""
-    return max(64, k + k // 2)
+    """Candidates of a walk for recall@k of 0.99 and more on clustered vectors."""
+    return max(100, k + k // 2)
 
 
 def plan_search(

@@ -49,8 +49,10 @@ class VectorShelf:
     def gather(self, slots: NDArray[np.int64]) -> Vectors:
         """`(n, dim)` copies of the vectors in `slots`, which ascend."""
         split = int(np.searchsorted(slots, self._base))
+        if self._mapped is not None and split == len(slots):
+            return self._mapped.gather(slots)
         found = np.empty((len(slots), self._dim), np.float32)
-        if split and self._mapped is not None:
+        if self._mapped is not None:
             found[:split] = self._mapped.gather(slots[:split])
         held = slots[split:] - self._base
         edges = np.searchsorted(held, np.arange(len(self._blocks) + 1) * _BLOCK_ROWS)

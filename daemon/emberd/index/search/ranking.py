@@ -1,7 +1,7 @@
 """The nearest vectors of a view: by exact search, or from what the graph answered.
 
-The graph only proposes. What it names is looked up in the view and scored again from the vectors
-themselves, so a document that is gone never comes back and every score is exact.
+The graph only proposes. What it names is looked up in the view, so a document that is gone never
+comes back, and where it names too few the search is exact.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from emberd.index.search.exact import Ranked, search_mask
 from emberd.index.store.view import View
 
-__all__ = ["Proposal", "rank_exactly", "rank_proposals"]
+__all__ = ["Proposal", "rank_exactly", "rank_proposals", "take_ranking"]
 
-Proposal = NDArray[np.uint64]
-"""(q, k') labels from the graph, 0 where there was none."""
+Proposal = tuple[NDArray[np.uint64], NDArray[np.float32]]
+"""(q, k') labels and cosines from the graph, label 0 where there was none."""
 
 
 def rank_exactly(
@@ -23,6 +23,19 @@ def rank_exactly(
 ) -> list[Ranked]:
     """The k best of the rows in `mask` (all that are alive without one)."""
     return search_mask(view, queries, k, view.alive if mask is None else mask)
+
+
+def take_ranking(view: View, k: int, proposed: Proposal) -> list[Ranked] | None:
+    """What the graph proposed of all documents, where nothing is left to do: k or all of them,
+    alive, best first, none twice."""
+    labels, scores = proposed
+    if labels.shape[1] < min(k, view.live) or (scores[:, 1:] > scores[:, :-1]).any():
+        return None
+    rows, is_good = _looked_up(view, labels)
+    ordered = np.sort(rows, axis=1)
+    if not is_good.all() or (ordered[:, 1:] == ordered[:, :-1]).any():
+        return None
+    return list(map(Ranked, rows[:, :k], scores[:, :k]))
 
 
 def rank_proposals(
@@ -39,16 +52,28 @@ def rank_proposals(
     Those start at `first_pending`. Where too few proposals are any good, the search is exact.
     """
     wanted = view.alive if mask is None else mask
-    pending = search_mask(view, queries, k, wanted, first_pending)
+    has_newer = bool(wanted[first_pending:].any())
     enough = min(k, int(np.count_nonzero(wanted[:first_pending])))
-    ranked = []
-    for query, labels, newer in zip(queries, proposed, pending, strict=True):
-        rows, found = view.rows_of(labels)
-        rows = np.unique(rows[found & wanted[rows] & (rows < first_pending)])
-        if len(rows) < enough:
-            ranked += search_mask(view, query[None, :], k, wanted)
-        else:
-            ranked.append(_best(view, query, k, rows, newer))
+    labels, scores = proposed
+    rows, is_good = _looked_up(view, labels)
+    is_good &= wanted[rows] & (rows < first_pending)
+    scores = np.where(is_good, scores, np.float32(-np.inf))
+    order = np.lexsort((rows, -scores), axis=-1)
+    rows, scores = np.take_along_axis(rows, order, 1), np.take_along_axis(scores, order, 1)
+    counts = np.count_nonzero(scores > -np.inf, axis=1)
+    is_twice = ((rows[:, 1:] == rows[:, :-1]) & (scores[:, 1:] > -np.inf)).any(axis=1)
+    ranked = [
+        Ranked(each[:count], points[:count])
+        for each, points, count in zip(rows, scores, np.minimum(counts, k).tolist(), strict=True)
+    ]
+    if has_newer:
+        newer = search_mask(view, queries, k, wanted, first_pending)
+        ranked = [_merged(a, b, k) for a, b in zip(ranked, newer, strict=True)]
+    short = np.flatnonzero((counts < enough) | is_twice)
+    if len(short):
+        exact = search_mask(view, queries[short], k, wanted)
+        for index, each in zip(short.tolist(), exact, strict=True):
+            ranked[index] = each
     return ranked
 
 
@@ -58,12 +83,16 @@ def cosines(view: View, query: NDArray[np.float32], rows: NDArray[np.intp]) -> N
     return scores
 
 
-def _best(
-    view: View, query: NDArray[np.float32], k: int, rows: NDArray[np.intp], newer: Ranked
-) -> Ranked:
-    rows = np.concatenate([rows, newer.rows])
-    scores = np.concatenate(
-        [cosines(view, query, rows[: len(rows) - len(newer.rows)]), newer.scores]
-    )
+def _looked_up(view: View, labels: NDArray[np.uint64]) -> tuple[NDArray[np.intp], NDArray[np.bool]]:
+    """The row of each label (q, k'), and whether there is one that is alive."""
+    if not len(view.labels):
+        return np.zeros(labels.shape, np.intp), np.zeros(labels.shape, np.bool)
+    rows, found = view.rows_of(labels.reshape(-1))
+    return rows.reshape(labels.shape), found.reshape(labels.shape)
+
+
+def _merged(first: Ranked, second: Ranked, k: int) -> Ranked:
+    rows = np.concatenate([first.rows, second.rows])
+    scores = np.concatenate([first.scores, second.scores])
     order = np.lexsort((rows, -scores))[:k]
     return Ranked(rows[order], scores[order])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from hashlib import blake2b
+from hashlib import sha256
 from typing import Any
 
 import numpy as np
@@ -34,9 +34,19 @@ class SearchRequest:
     explain: bool
     exact: bool | None
 
+    @property
+    def is_dressed(self) -> bool:
+        """Whether hits carry more than id, score, text and metadata."""
+        return self.explain or "vector" in self.include or "snippet" in self.include
+
+    @property
+    def is_bare(self) -> bool:
+        """Whether nothing but ids and scores of the nearest documents is asked for."""
+        return not (self.include or self.explain or self.is_hybrid or self.where)
+
     def key(self) -> Hashable:
         """Equal for requests that have equal answers in one version of a collection."""
-        queries = blake2b(self.queries.tobytes(), digest_size=16).digest()
+        queries = sha256(self.queries.data).digest()  # twice as fast as others where the CPU has it
         options = (self.k, self.is_hybrid, self.min_score, self.explain, self.exact)
         # The filter by its repr: True and 1 are equal to Python, but not to a filter.
         return queries, self.texts, repr(self.where), options, self.include

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -13,10 +15,10 @@ from emberd.errors import GraphLostError
 from emberd.index.documents import Hit
 from emberd.index.filters import Node
 from emberd.index.search.exact import Ranked
-from emberd.index.search.hits import ByWords, make_hits
+from emberd.index.search.hits import ByWords, make_bare_hits, make_hits
 from emberd.index.search.lexical import search_words
 from emberd.index.search.planner import Plan, Situation, plan_search
-from emberd.index.search.ranking import Proposal, rank_exactly, rank_proposals
+from emberd.index.search.ranking import Proposal, rank_exactly, rank_proposals, take_ranking
 from emberd.index.search.request import SearchRequest
 from emberd.index.search.results import ResultCache
 from emberd.index.store.readers import Readers
@@ -29,8 +31,10 @@ _MASK_CACHE_BYTES = 16 << 20
 # Ranks that each half of a hybrid search brings to the fusion.
 _FUSED_DEPTH = 50
 _FUSED_FACTOR = 4
-# Room for proposals that are deleted already, though the graph has not heard of it.
-_SPARE = 16
+# Labels that are looked up within 0.3 ms: a thread would take about as long to begin.
+_QUICK_LABELS = 1_024
+
+_Rank = Callable[[], list[Ranked]]
 
 
 class Proposer(Protocol):
@@ -43,7 +47,10 @@ class Proposer(Protocol):
     async def propose(
         self, queries: NDArray[np.float32], k: int, allowed: NDArray[np.uint64] | None
     ) -> Proposal:
-        """Raises GraphLostError."""
+        """Labels (q, k') of about the k nearest, of the allowed ones alone where given.
+
+        Raises GraphLostError.
+        """
 
 
 @dataclass(slots=True)
@@ -61,14 +68,23 @@ class _Draft:
 class Searcher:
     """Searches of one collection. Raises what a snapshot's methods raise."""
 
-    def __init__(self, readers: Readers, proposer: Proposer, exact_below: int) -> None:
+    def __init__(
+        self, readers: Readers, proposer: Proposer, exact_below: int, executor: Executor
+    ) -> None:
         self._readers = readers
+        self._executor = executor
         self._proposer = proposer
         self._exact_below = exact_below
+        self.has_names = False
+        """Whether the view has all ids, so that bare searches need no database."""
         self._masks = ResultCache[NDArray[np.bool]](_MASK_CACHE_BYTES)
 
     async def search(self, request: SearchRequest) -> tuple[int, list[list[Hit]]]:
         """The version that was searched, and the hits of each query, best first."""
+        if self.has_names and request.is_bare:
+            found = await self._search_bare(request)
+            if found is not None:
+                return found
         async with self._readers.lease() as lease:
             draft = await lease.run(self._begin, request, self._proposer.applied)
             if draft.hits is not None:
@@ -77,9 +93,45 @@ class Searcher:
             hits = await lease.finish(self._finish, request, draft, rank)
             return draft.view.version, hits
 
+    async def _search_bare(self, request: SearchRequest) -> tuple[int, list[list[Hit]]] | None:
+        """From the graph and from memory alone; None where that is not enough."""
+        view, applied = self._readers.view, self._proposer.applied
+        draft = self._drafted(view, request, applied)
+        if draft.plan.kind != "graph":
+            return None
+        try:
+            proposed = await self._proposer.propose(request.queries, request.k, None)
+        except GraphLostError:
+            return None
+        is_quick = draft.first_pending == len(view.labels) and proposed[0].size <= _QUICK_LABELS
+        ranked = take_ranking(view, request.k, proposed) if is_quick else None
+        if ranked is not None:
+            hits = make_bare_hits(view, request, ranked)
+        else:
+            rank = _rank_of(request, draft, proposed)
+            hits = await asyncio.get_running_loop().run_in_executor(
+                self._executor, lambda: make_bare_hits(view, request, rank())
+            )
+        return None if hits is None else (view.version, hits)
+
     def _begin(self, snapshot: Snapshot, request: SearchRequest, applied: int | None) -> _Draft:
         view = snapshot.view
         mask = None if request.where is None else self._mask(snapshot, request.where)
+        by_words = _by_words(snapshot, request) if request.is_hybrid else None
+        draft = self._drafted(view, request, applied, mask, by_words)
+        if draft.plan.kind != "graph":
+            draft.hits = self._finish(snapshot, request, draft, _exact(request, draft))
+            snapshot.end()  # here, and not by another hop to a thread
+        return draft
+
+    def _drafted(
+        self,
+        view: View,
+        request: SearchRequest,
+        applied: int | None,
+        mask: NDArray[np.bool] | None = None,
+        by_words: list[ByWords] | None = None,
+    ) -> _Draft:
         first_pending = 0 if applied is None else view.after(applied)
         plan = plan_search(
             Situation(
@@ -92,12 +144,7 @@ class Searcher:
                 exact=request.exact,
             )
         )
-        by_words = _by_words(snapshot, request) if request.is_hybrid else None
-        draft = _Draft(view, plan, mask, by_words, first_pending)
-        if plan.kind != "graph":
-            draft.hits = self._finish(snapshot, request, draft, _exact(request, draft))
-            snapshot.end()  # here, and not by another hop to a thread
-        return draft
+        return _Draft(view, plan, mask, by_words, first_pending)
 
     def _mask(self, snapshot: Snapshot, where: Node) -> NDArray[np.bool]:
         """Rows that a filter lets through, remembered until the next write."""
@@ -110,38 +157,41 @@ class Searcher:
             self._masks.put(view.version, key, mask, mask.nbytes + len(key))
         return mask
 
-    async def _ask_graph(self, request: SearchRequest, draft: _Draft) -> Callable[[], list[Ranked]]:
+    async def _ask_graph(self, request: SearchRequest, draft: _Draft) -> _Rank:
         """How to rank, once the graph has answered or failed to."""
         view, depth = draft.view, _depth(request)
         allowed = None
         if draft.mask is not None:
             allowed = view.labels[: draft.first_pending][draft.mask[: draft.first_pending]]
-        fetch = depth if allowed is not None else depth + _SPARE
         try:
-            proposed = await self._proposer.propose(request.queries, fetch, allowed)
+            proposed = await self._proposer.propose(request.queries, depth, allowed)
         except GraphLostError:
             draft.plan = Plan("exact", "the graph is lost")
             return _exact(request, draft)
-        return lambda: rank_proposals(
-            view,
-            request.queries,
-            depth,
-            draft.mask,
-            proposed=proposed,
-            first_pending=draft.first_pending,
-        )
+        return _rank_of(request, draft, proposed)
 
     def _finish(
         self,
         snapshot: Snapshot,
         request: SearchRequest,
         draft: _Draft,
-        rank: Callable[[], list[Ranked]],
+        rank: _Rank,
     ) -> list[list[Hit]]:
         return make_hits(snapshot, request, draft.plan, rank(), draft.by_words)
 
 
-def _exact(request: SearchRequest, draft: _Draft) -> Callable[[], list[Ranked]]:
+def _rank_of(request: SearchRequest, draft: _Draft, proposed: Proposal) -> _Rank:
+    return lambda: rank_proposals(
+        draft.view,
+        request.queries,
+        _depth(request),
+        draft.mask,
+        proposed=proposed,
+        first_pending=draft.first_pending,
+    )
+
+
+def _exact(request: SearchRequest, draft: _Draft) -> _Rank:
     return lambda: rank_exactly(draft.view, request.queries, _depth(request), draft.mask)
 
 

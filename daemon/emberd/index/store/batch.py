@@ -90,7 +90,9 @@ def normalised(
             f"collection's vectors have {dim} dimensions.",
             details={"field": field},
         )
-    lengths = np.sqrt(np.einsum("nd,nd->n", array, array, dtype=np.float64))
+    lengths = np.sqrt(np.einsum("nd,nd->n", array, array))
+    if not np.isfinite(lengths).all():  # or too long for the squares of float32
+        lengths = np.sqrt(np.einsum("nd,nd->n", array, array, dtype=np.float64))
     if not np.isfinite(lengths).all():
         index = int(np.flatnonzero(~np.isfinite(lengths))[0])
         raise InvalidParamsError(

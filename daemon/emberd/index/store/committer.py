@@ -51,8 +51,9 @@ class Committer:
         self._seal = seal
         self._on_commit = on_commit
         self._paths: dict[str, int] = {}
-        # The view's labels with room behind them: an append copies only now and then.
+        # The view's columns with room behind them: an append copies only now and then.
         self._labels = view.labels
+        self._names = view.names
 
     @property
     def layout(self) -> RowLayout:
@@ -87,6 +88,7 @@ class Committer:
         kept = np.flatnonzero(before.alive)
         self._file = self._file.replace(before.rows, kept)
         self._labels = before.labels[kept]
+        self._names = before.names[kept]
         alive = np.ones(len(kept), np.bool)
         self._publish(self._view(before.version, alive, before.count), [])
         return before.dead
@@ -146,13 +148,15 @@ class Committer:
         self._publish(view, transaction.deleted)
 
     def _alive_after(self, transaction: Transaction) -> NDArray[np.bool]:
-        labels = [self.view.labels, *(rows["label"] for rows in transaction.appended)]
-        at, size = len(self.view.labels), sum(map(len, labels))
-        if size > len(self._labels):
-            grown = np.zeros(max(size, len(self._labels) * 3 // 2), np.uint64)
-            grown[:at] = self.view.labels
-            self._labels = grown
-        self._labels[at:size] = np.concatenate([labels[0][:0], *labels[1:]])
+        at = len(self.view.labels)
+        size = at + sum(map(len, transaction.appended))
+        self._labels = _with_room(self._labels, at, size)
+        self._names = _with_room(self._names, at, size)
+        for rows, names in zip(transaction.appended, transaction.names, strict=True):
+            stop = at + len(rows)
+            self._labels[at:stop], self._names[at:stop] = rows["label"], names
+            at = stop
+        at = len(self.view.labels)
         alive = np.ones(size, np.bool)
         alive[:at] = self.view.alive
         alive[_rows_of(self._labels[:size], transaction.deleted)] = False
@@ -164,6 +168,7 @@ class Committer:
             version=version,
             rows=self._file.rows(size),
             labels=self._labels[:size],
+            names=self._names[:size],
             alive=alive,
             live=int(np.count_nonzero(alive)),
             count=count,
@@ -172,6 +177,15 @@ class Committer:
     def _publish(self, view: View, deleted: list[int]) -> None:
         self.view = view
         self._on_commit(view, deleted)
+
+
+def _with_room(column: NDArray[Any], used: int, size: int) -> NDArray[Any]:
+    """The column itself, or a copy of what is used with half as much again behind it."""
+    if size <= len(column):
+        return column
+    grown = np.zeros(max(size, len(column) * 3 // 2), column.dtype)
+    grown[:used] = column[:used]
+    return grown
 
 
 def _rows_of(labels: NDArray[np.uint64], wanted: Sequence[int]) -> NDArray[np.intp]:

@@ -126,20 +126,26 @@ class _Opening:
         except BaseException:
             connection.close()
             raise
-        next_label = max(next_label, self.seal.next_label, _last(view.labels) + 1)
+        next_label = max(next_label, self.seal.next_label, self._last_label() + 1)
         return Opened(connection, self.file, self.seal, view, next_label, self.notes, is_doubtful)
 
     def _salvage(self, reason: str) -> None:
-        labels, _, good = self.rows
-        last_label = max(self.seal.next_label - 1, int(labels[good].max(initial=0)), 0)
         saved = salvage(
-            self.folder, self.manifest, version=self.seal.version + 1, last_label=last_label
+            self.folder,
+            self.manifest,
+            version=self.seal.version + 1,
+            last_label=max(self.seal.next_label - 1, self._last_label()),
         )
         of = f" of {saved.expected}" if saved.expected is not None else ""
         self.notes.append(
             f"The database was damaged ({reason}). {saved.kept}{of} documents were saved into a "
             f"new one; the damaged files are in {saved.aside}. Index missing documents again."
         )
+
+    def _last_label(self) -> int:
+        """The highest label of any sound vector, committed or not: a graph may know it."""
+        labels, _, good = self.rows
+        return int(labels[good].max(initial=0))
 
     def _admit_loss(self, connection: sqlite3.Connection, version: int, lost: int) -> int:
         """The version to go on from, so that no two states ever share one."""
@@ -160,7 +166,8 @@ class _Opening:
                 "left out of searches until the vectors are computed again."
             )
         used = _used(labels, alive)
-        return View(version, self.file.rows(used), labels[:used], alive[:used], live, count)
+        names = np.full(used, None, np.object_)
+        return View(version, self.file.rows(used), labels[:used], names, alive[:used], live, count)
 
 
 def wanted_crcs(connection: sqlite3.Connection) -> Wanted:
@@ -201,10 +208,6 @@ def _ascending(labels: NDArray[np.uint64], good: NDArray[np.bool]) -> NDArray[np
 def _used(labels: NDArray[np.uint64], alive: NDArray[np.bool]) -> int:
     """Rows behind the last one that is alive can be written over."""
     return int(np.flatnonzero(alive)[-1]) + 1 if alive.any() else 0
-
-
-def _last(labels: NDArray[np.uint64]) -> int:
-    return int(labels[-1]) if len(labels) else 0
 
 
 def _check_version(connection: sqlite3.Connection) -> None:

@@ -123,6 +123,11 @@ class Readers:
                 self._settling.add(task)
                 task.add_done_callback(self._settling.discard)
 
+    @property
+    def view(self) -> View:
+        """The newest version, for reads that need no database."""
+        return self._current()
+
     async def close(self) -> None:
         """Wait for every read that is under way and close the connections."""
         for _ in range(_MOST):

@@ -8,7 +8,6 @@ from __future__ import annotations
 import sqlite3
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any
 
@@ -37,14 +36,13 @@ class DamagedDocumentsError(Exception):
         self.labels = labels
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(msgspec.Struct, frozen=True, gc=False):
     """A document that fits its digest."""
 
     label: int
     id: str
     text: str | None
-    metadata_json: str
+    metadata_json: bytes
     vector_crc: int
 
     def metadata(self) -> dict[str, Any]:
@@ -60,11 +58,8 @@ def digest_of(
     """
     text_size = -1 if text is None else len(text)
     head = _HEAD.pack(label, vector_crc, len(doc_id), len(metadata), text_size)
-    digest = blake2b(head, digest_size=16, person=b"emberd document")
-    digest.update(doc_id)
-    digest.update(metadata)
-    digest.update(text or b"")
-    return digest.digest()
+    whole = b"".join((head, doc_id, metadata, text or b""))
+    return blake2b(whole, digest_size=16, person=b"emberd document").digest()
 
 
 def read_records(connection: sqlite3.Connection, labels: Sequence[int]) -> dict[int, Record]:
@@ -75,8 +70,8 @@ def read_records(connection: sqlite3.Connection, labels: Sequence[int]) -> dict[
     found: dict[int, Record] = {}
     damaged: list[int] = []
     for start in range(0, len(labels), _CHUNK):
-        chunk = [int(label) for label in labels[start : start + _CHUNK]]
-        for row in connection.execute(_AMONG, (msgspec.json.encode(chunk).decode(),)):
+        chunk = msgspec.json.encode(labels[start : start + _CHUNK]).decode()
+        for row in connection.execute(_AMONG, (chunk,)):
             record = _record(row)
             if record is None:
                 damaged.append(row[0])
@@ -111,12 +106,8 @@ def _record(row: tuple[Any, ...]) -> Record | None:
     try:
         if digest != digest_of(label, doc_id, text, metadata, vector_crc):
             return None
-        return Record(
-            label,
-            doc_id.decode(),
-            text if text is None else text.decode(),
-            metadata.decode(),
-            vector_crc,
-        )
+        if text is not None:
+            text = text.decode()
+        return Record(label, doc_id.decode(), text, metadata, vector_crc)
     except (AttributeError, TypeError, ValueError, struct.error):
         return None  # a column of another type than was written, a number out of its range

@@ -166,7 +166,7 @@ def _build(
         connection.executemany(
             "INSERT INTO documents VALUES (?, ?, ?, ?, ?, ?)",
             [
-                (each.label, each.id, each.metadata_json, digest, each.vector_crc, created)
+                (each.label, each.id, each.metadata_json.decode(), digest, each.vector_crc, created)
                 for each, digest, created in found
             ],
         )

@@ -7,6 +7,7 @@ counters. The label of a document grows with every change and is never used twic
 
 from __future__ import annotations
 
+import errno
 import sqlite3
 from pathlib import Path
 
@@ -141,6 +142,8 @@ def is_damage(exc: Exception) -> bool:
 
 def is_disk_full(exc: Exception) -> bool:
     """No more can be written for now, but what is there is whole."""
+    if isinstance(exc, OSError):
+        return exc.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
     code = getattr(exc, "sqlite_errorcode", 0)
     return code in _FULL or code & 0xFF in _FULL
 

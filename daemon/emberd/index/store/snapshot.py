@@ -67,6 +67,13 @@ class Snapshot:
         """
         return read_records(self._connection, labels)
 
+    def read_names(self, labels: Sequence[int]) -> None:
+        """Verify documents and put their ids into the view. Raises what `records` does."""
+        found = self.records(labels)
+        rows, there = self.view.rows_of(np.fromiter(found, np.uint64, len(found)))
+        names = np.array([record.id for record in found.values()], np.object_)
+        self.view.names[rows[there]] = names[there]
+
     def execute(self, sql: str, values: Iterable[Any] = ()) -> Iterator[tuple[Any, ...]]:
         """Rows of a statement of the caller's own, within this version."""
         return iter(self._connection.execute(sql, tuple(values)))

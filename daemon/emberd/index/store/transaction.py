@@ -61,6 +61,8 @@ class Transaction:
     next_label: int
     paths: dict[str, int]
     appended: list[Rows] = field(default_factory=list)
+    names: list[list[str]] = field(default_factory=list)
+    """Ids of the appended rows."""
     deleted: list[int] = field(default_factory=list)
     count: int = 0
     """Documents more (or fewer) than before."""
@@ -72,7 +74,7 @@ class Transaction:
 
     def rewind(self, mark: tuple[int, int, int, int, bool]) -> None:
         appended, deleted, self.count, self.next_label, self.is_changed = mark
-        del self.appended[appended:], self.deleted[deleted:]
+        del self.appended[appended:], self.names[appended:], self.deleted[deleted:]
         self.paths.clear()  # a name that was new may have lost its number
 
     def upsert(self, batch: Batch) -> Upserted:
@@ -149,6 +151,7 @@ class Transaction:
         self.insert_texts((label, batch.texts[index]) for label, index, _ in numbered)
         self.insert_fields((label, batch.fields[index]) for label, index, _ in numbered)
         self.appended.append(rows)
+        self.names.append([batch.ids[index] for index in indices])
         self.count += len(indices)
         self.is_changed = True
 

@@ -24,6 +24,7 @@ _SMALLEST_ROWS = 256
 _GROWTH = 1.5
 # Rows checked or copied at a time: bounds the memory and lets other threads in between.
 _BLOCK_ROWS = 4_096
+_sync = getattr(os, "fdatasync", os.fsync)  # macOS has only the latter
 
 
 class VectorFile:
@@ -74,7 +75,7 @@ class VectorFile:
         for rows in parts:
             _write_all(self._handle, _bytes_of(rows), at * self.layout.row_bytes)
             at += len(rows)
-        os.fdatasync(self._handle)
+        _sync(self._handle)
 
     def replace(self, rows: Rows, kept: NDArray[np.intp]) -> VectorFile:
         """A new file with only the `kept` of `rows`, in the place of this one, which closes."""

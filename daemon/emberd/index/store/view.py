@@ -24,6 +24,8 @@ class View:
     rows: Rows
     labels: NDArray[np.uint64]
     """(n,) ascending; a damaged row repeats the label before it, so lookups find the good one."""
+    names: NDArray[np.object_]
+    """(n,) ids as str, None where one was not read since the opening; filled in by readers."""
     alive: NDArray[np.bool]
     """(n,) rows whose document is there and whose crc is right."""
     live: int
@@ -45,8 +47,11 @@ class View:
         """The row of each label, and whether there is one that is alive (else the row is 0)."""
         if not len(self.labels):
             return np.zeros(len(labels), np.intp), np.zeros(len(labels), np.bool)
-        at = np.searchsorted(self.labels, labels)
-        at[at == len(self.labels)] = 0
+        # Without gaps a label says its row, which takes a sixth of the time of a search.
+        at = np.minimum(labels - self.labels[0], np.uint64(len(self.labels) - 1)).astype(np.intp)
+        if not (self.labels[at] == labels).all():
+            at = np.searchsorted(self.labels, labels)
+            at[at == len(self.labels)] = 0
         found = (self.labels[at] == labels) & self.alive[at]
         at[~found] = 0
         return at, found

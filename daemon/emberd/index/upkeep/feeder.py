@@ -137,13 +137,13 @@ class Feeder:
         self._woken.set()
         await self._settled.wait()
 
-    async def close(self) -> None:
-        """Save the graph and let go of it."""
+    async def close(self, *, save: bool = True) -> None:
+        """Let go of the graph, saved or not."""
         self._closing.set()
         self._woken.set()
         await self._task
         self._errands.cancel()
-        await self._mirror.let_go(checkpoint=self._mirror.state == "ok")
+        await self._mirror.let_go(checkpoint=save and self._mirror.state == "ok")
 
     async def _work(self) -> None:
         while not self._closing.is_set():
@@ -240,7 +240,7 @@ class Feeder:
         sample = await asyncio.to_thread(take_sample, self._store.view, applied)
         if self._closing.is_set() or not len(sample.queries):
             return
-        found = await self.propose(sample.queries, PROBE_K + 1, None)
+        found, _ = await self.propose(sample.queries, PROBE_K + 1, None)
         self.recall = recall_of(sample, found)
         wider = next_ef(self.ef, self.recall)
         if not self._settings.ef_search and wider != self.ef:

@@ -26,6 +26,8 @@ __all__ = ["GraphMirror"]
 
 # Rows given to the graph at a time: deletions come in between, and progress is seen.
 _CHUNK_ROWS = 2_048
+# Proposals beyond what is asked for, in the place of documents that the graph should forget.
+_MOST_SPARE = 64
 
 
 class GraphMirror:
@@ -80,12 +82,13 @@ class GraphMirror:
         """See Proposer."""
         if self.graph is None:
             raise GraphLostError("The graph is not open.")
+        if allowed is None:
+            k += min(len(self._gone), _MOST_SPARE)
         try:
-            labels, _ = await self.graph.search(queries, k, ef=ef, allowed=allowed)
+            return await self.graph.search(queries, k, ef=ef, allowed=allowed)
         except GraphLostError:
             self.distrust()
             raise
-        return labels
 
     async def raise_up(self, open_graph: Callable[[OnReload], Awaitable[VectorGraph]]) -> bool:
         """Have a graph that can be believed; says whether it had to be compared for that."""
