@@ -26,6 +26,7 @@ __all__ = [
     "LogSettings",
     "ModelSettings",
     "NamespaceSettings",
+    "PluginSettings",
     "Settings",
     "TcpSettings",
     "iter_settings",
@@ -171,6 +172,21 @@ class HttpSettings(_Section, frozen=True, kw_only=True):
     """Bearer token; required when `host` is not a loopback address."""
 
 
+class PluginSettings(_Section, frozen=True, kw_only=True):
+    """Which plugins are loaded. Each plugin's own settings are in `[plugin.NAME]`."""
+
+    allow: list[str] = []
+    """Load these alone; empty means all that are installed."""
+    deny: list[str] = []
+    """Never load these; stronger than `allow`."""
+    required: list[str] = []
+    """The daemon does not start without these."""
+    start_s: Seconds = 10.0
+    """Time for a plugin's import and for each of its hooks at the start."""
+    errors: Positive = 10
+    """Errors within 60 s that trip a plugin; `emberd plugins enable NAME` brings it back."""
+
+
 class LogSettings(_Section, frozen=True, kw_only=True):
     """The log file of a daemon in the background."""
 
@@ -191,6 +207,9 @@ class Settings(_Section, frozen=True, kw_only=True):
     tcp: TcpSettings = TcpSettings()
     http: HttpSettings = HttpSettings()
     log: LogSettings = LogSettings()
+    plugins: PluginSettings = PluginSettings()
+    plugin: dict[str, dict[str, Any]] = {}
+    """The plugins' own sections, checked by the plugins."""
 
 
 def load_settings(file: Path, environment: Mapping[str, str] | None = None) -> Settings:
@@ -229,7 +248,7 @@ def iter_settings(settings: Settings) -> list[tuple[str, Any]]:
         items = value.items() if isinstance(value, dict) else _fields_of(value)
         for key, child in items:
             path = f"{prefix}.{key}" if prefix else str(key)
-            if isinstance(child, msgspec.Struct) or (isinstance(child, dict) and child):
+            if isinstance(child, msgspec.Struct | dict):
                 walk(child, path)
             else:
                 rows.append((path, child))
@@ -294,6 +313,8 @@ def _refuse_unknown_keys(
             _refuse_unknown_keys(value, kind, (*parents, key), source)
         elif isinstance(value, Mapping) and get_origin(kind) is dict:
             child = get_args(kind)[1]
+            if not (isinstance(child, type) and issubclass(child, _Section)):
+                continue  # a plugin's own section
             for name, entry in value.items():
                 if isinstance(entry, Mapping):
                     _refuse_unknown_keys(entry, child, (*parents, key, name), source)

@@ -35,13 +35,17 @@ __all__ = [
     "ModelNotFoundError",
     "NamespaceNotFoundError",
     "OverloadedError",
+    "PluginFailedError",
+    "PluginNotFoundError",
     "ProtocolError",
+    "RateLimitedError",
     "RequestTimeoutError",
     "ShuttingDownError",
     "SlowReaderError",
     "StorageError",
     "TextTooLongError",
     "UnauthenticatedError",
+    "UpstreamUnavailableError",
     "error_from_wire",
 ]
 
@@ -202,6 +206,32 @@ class OverloadedError(EmberdError):
 
     code = "OVERLOADED"
     is_retryable = True
+
+
+class RateLimitedError(EmberdError):
+    """A rate limiter refused the work; try again after `retry_after_ms`."""
+
+    code = "RATE_LIMITED"
+    is_retryable = True
+
+
+class UpstreamUnavailableError(EmberdError):
+    """The server that computes this model's vectors cannot be reached or refuses."""
+
+    code = "UPSTREAM_UNAVAILABLE"
+    is_retryable = True
+
+
+class PluginNotFoundError(EmberdError):
+    """No plugin of that name; `emberd plugins list` shows them."""
+
+    code = "PLUGIN_NOT_FOUND"
+
+
+class PluginFailedError(EmberdError):
+    """A plugin raised, hung, or answered something else than its contract says."""
+
+    code = "PLUGIN_FAILED"
 
 
 class ShuttingDownError(EmberdError):

@@ -100,6 +100,8 @@ def describe_settings() -> list[SettingDoc]:
     rows = []
     for section in msgspec.structs.fields(Settings):
         kind = type(getattr(Settings(), section.name))
+        if kind is dict:
+            continue  # the plugins' own sections: each plugin documents its keys
         section_doc, key_docs = docs[kind.__name__]
         for key, default in _fields_of(getattr(Settings(), section.name)):
             doc = key_docs.get(key, "")

@@ -13,7 +13,7 @@ from typing import Any
 import pluggy
 
 from emberd.plugins.contracts import CacheTier
-from emberd.plugins.hooks import PROJECT, HookSpecs, TierContext
+from emberd.plugins.hooks import PROJECT, HookSpecs, PluginContext
 
 __all__ = ["Plugins"]
 
@@ -53,7 +53,7 @@ class Plugins:
         """The plugins that are in use, in the order they were added."""
         return [name for name, _ in self._manager.list_name_plugin()]
 
-    def cache_tiers(self, context: TierContext) -> list[CacheTier]:
+    def cache_tiers(self, context: PluginContext) -> list[CacheTier]:
         """The tiers of every plugin, in the order the plugins were added."""
         tiers: list[CacheTier] = []
         for implementation in self._manager.hook.emberd_cache_tiers.get_hookimpls():

@@ -19,7 +19,7 @@ from emberd.errors import EmberdError
 from emberd.index import Collections
 from emberd.models import ModelStore
 from emberd.paths import Paths, ensure_private_folder
-from emberd.plugins import CacheTier, TierContext
+from emberd.plugins import CacheTier, PluginContext
 from emberd.plugins.manager import Plugins
 from emberd.server.builtin import PersistentTier
 from emberd.server.listener import bind_tcp, bind_unix, inherited_socket, remove_socket
@@ -138,7 +138,15 @@ class Daemon:
         plugins = Plugins(self._plugin_failed)
         plugins.register(PersistentTier(), "lmdb")
         plugins.load_installed()
-        return plugins.cache_tiers(TierContext(self._paths.cache, self._settings.cache))
+        return plugins.cache_tiers(
+            PluginContext(
+                "lmdb",
+                None,
+                self._paths.cache / "lmdb",
+                self._settings.cache,
+                logging.getLogger("emberd.plugins.lmdb"),
+            )
+        )
 
     def _noted(self, level: str, event: str, message: str) -> None:
         levels: dict[str, Literal["info", "error"]] = {"info": "info", "error": "error"}

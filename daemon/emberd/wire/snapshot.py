@@ -26,6 +26,7 @@ __all__ = [
     "MethodStats",
     "ModelStats",
     "NamespaceStats",
+    "PluginStats",
     "RequestStats",
     "Snapshot",
     "TextStats",
@@ -193,7 +194,7 @@ class CollectionStats(_Part, frozen=True, kw_only=True):
     """Documents that wait for their vector to be computed again."""
     size_bytes: int = 0
     memory_bytes: int = 0
-    """Of the graph, in its own process."""
+    """Of the graph, in its own process, and of the ids, in the daemon's."""
     graph: Literal["off", "loading", "ok", "restarting"] = "off"
     """`off` means that every search is exact."""
     indexed: int = 0
@@ -232,6 +233,34 @@ class ModelStats(_Part, frozen=True, kw_only=True):
     texts: int = 0
 
 
+class PluginStats(_Part, frozen=True, kw_only=True):
+    name: str
+    version: str = ""
+    source: str = ""
+    """The distribution that it came with."""
+    summary: str = ""
+    state: Literal[
+        "off", "blocked", "load_error", "settings_error", "check_error", "enabled", "tripped"
+    ] = "enabled"
+    """`off`: comes with emberd and has no settings, so it is not loaded. `blocked`: by the
+    settings, EMBERD_PLUGINS or `emberd plugins disable`."""
+    message: str = ""
+    """What is wrong and what to do."""
+    provides: list[str] = []
+    """For example "cache tier redis", "rate limiter per_minute"."""
+    calls: int = 0
+    errors: int = 0
+    trips: int = 0
+    dropped: int = 0
+    """Records that an observer was too slow to take."""
+    busy_s: float = 0.0
+    """Time in its calls since the start."""
+    latency: Latency = Latency()
+    """Of its calls in the window."""
+    statistics: dict[str, int | float | str] = {}
+    """What the plugin says of itself."""
+
+
 class ClientStats(_Part, frozen=True, kw_only=True):
     id: int
     name: str = ""
@@ -242,6 +271,8 @@ class ClientStats(_Part, frozen=True, kw_only=True):
     in_flight: int = 0
     requests: int = 0
     failed: int = 0
+    limited: int = 0
+    """Requests that a rate limiter refused."""
     texts: int = 0
     texts_per_s: float = 0.0
     hit_ratio: float = 0.0
@@ -271,5 +302,7 @@ class Snapshot(_Part, frozen=True, kw_only=True):
     index: IndexStats = IndexStats()
     clients: list[ClientStats] = []
     """Connected ones, busiest first, at most 64."""
+    plugins: list[PluginStats] = []
+    """In the order of their names."""
     events: list[EventRecord] = []
     """Newest last, at most 50."""

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import pytest
 
 from emberd.config import CacheSettings
-from emberd.plugins import CacheTier, TierContext, hookimpl
+from emberd.plugins import CacheTier, PluginContext, hookimpl
 from emberd.plugins.manager import Plugins
 from emberd.wire.snapshot import TierStats
 
@@ -43,7 +44,7 @@ class Good:
         self._names = names
 
     @hookimpl
-    def emberd_cache_tiers(self, context: TierContext) -> list[CacheTier]:
+    def emberd_cache_tiers(self, context: PluginContext) -> list[CacheTier]:
         return [DictTier(name) for name in self._names]
 
 
@@ -55,19 +56,19 @@ class NeedsNothing:
 
 class Raises:
     @hookimpl
-    def emberd_cache_tiers(self, context: TierContext) -> list[CacheTier]:
+    def emberd_cache_tiers(self, context: PluginContext) -> list[CacheTier]:
         raise RuntimeError("no room")
 
 
 class GivesNonsense:
     @hookimpl
-    def emberd_cache_tiers(self, context: TierContext) -> list[Any]:
+    def emberd_cache_tiers(self, context: PluginContext) -> list[Any]:
         return ["not a tier"]
 
 
 class WantsTooMuch:
     @hookimpl
-    def emberd_cache_tiers(self, context: TierContext, moon: object) -> list[CacheTier]:
+    def emberd_cache_tiers(self, context: PluginContext, moon: object) -> list[CacheTier]:
         return []
 
 
@@ -87,11 +88,11 @@ def plugins(failures: list[tuple[str, str]]) -> Plugins:
 
 
 @pytest.fixture
-def context(tmp_path: Path) -> TierContext:
-    return TierContext(tmp_path, CacheSettings())
+def context(tmp_path: Path) -> PluginContext:
+    return PluginContext("test", None, tmp_path, CacheSettings(), logging.getLogger("test"))
 
 
-def test_tiers_come_in_the_order_of_their_plugins(plugins: Plugins, context: TierContext) -> None:
+def test_tiers_come_in_the_order_of_their_plugins(plugins: Plugins, context: PluginContext) -> None:
     plugins.register(Good("a", "b"), "first")
     plugins.register(NeedsNothing(), "second")
     assert [tier.name for tier in plugins.cache_tiers(context)] == ["a", "b", "needs-nothing"]
@@ -99,7 +100,7 @@ def test_tiers_come_in_the_order_of_their_plugins(plugins: Plugins, context: Tie
 
 @pytest.mark.parametrize("broken", [Raises(), GivesNonsense(), WantsTooMuch(), ClaimsUnknownHook()])
 def test_a_broken_plugin_costs_its_own_tiers_alone(
-    plugins: Plugins, context: TierContext, failures: list[tuple[str, str]], broken: object
+    plugins: Plugins, context: PluginContext, failures: list[tuple[str, str]], broken: object
 ) -> None:
     plugins.register(Good("before"), "before")
     plugins.register(broken, "broken")
