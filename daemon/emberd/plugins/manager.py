@@ -42,6 +42,8 @@ class Plugins:
     def load_installed(self) -> None:
         """Add the plugins that installed packages declare in the entry point group `emberd`."""
         for entry in importlib.metadata.entry_points(group=PROJECT):
+            if entry.dist is not None and entry.dist.name == PROJECT:
+                continue  # ours are loaded when they have settings
             try:
                 plugin = entry.load()
             except Exception as exc:

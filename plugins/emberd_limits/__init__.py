@@ -1,0 +1,1 @@
+"""Rate limits: requests and tokens a minute, concurrency that adapts, quotas a day."""

@@ -1,0 +1,1 @@
+"""A cache tier in Redis, shared between machines."""

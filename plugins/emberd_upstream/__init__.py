@@ -1,0 +1,1 @@
+"""Models of other embedding servers, behind our cache."""
