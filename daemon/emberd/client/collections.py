@@ -50,7 +50,7 @@ D = TypeVar("D", bound=Document)
 
 Where: TypeAlias = Mapping[str, Any]
 """`{"lang": "en"}`, with `$ne $gt $gte $lt $lte $in $nin $exists $contains $and $or $not`."""
-Include: TypeAlias = Sequence[Literal["text", "metadata", "vector"]]
+Include: TypeAlias = Sequence[Literal["text", "metadata", "vector", "snippet"]]
 Queries: TypeAlias = "str | Sequence[str] | NDArray[np.float32]"
 """Texts, or vectors of shape (n, dim) or (dim,)."""
 

@@ -37,6 +37,8 @@ __all__ = ["Collection"]
 _HIT_BYTES = 300
 # Numbers that are checked, or made a key, in about the time that a thread takes to begin.
 _SMALL_REQUEST = 65_536
+# Hits of one result that is kept: more would seldom fit, and are not counted in an instant.
+_MOST_HITS = 10_000
 
 
 class Collection:
@@ -219,7 +221,8 @@ class Collection:
             self._cached += len(request.queries)
             return known
         version, hits = await opened.searcher.search(request)
-        self._results.put(version, key, hits, _size_of(hits, request.include))
+        if sum(map(len, hits)) <= _MOST_HITS:
+            self._results.put(version, key, hits, _size_of(hits, request.include))
         return hits
 
     async def _check(self, opened: Opened) -> CheckReport:
@@ -291,7 +294,7 @@ def _with_figures(common: CollectionStats, opened: Opened) -> CollectionStats:
         count=view.count,
         deleted=view.dead,
         damaged=damaged,
-        memory_bytes=figures.memory_bytes if figures else 0,
+        memory_bytes=view.names_bytes + (figures.memory_bytes if figures else 0),
         graph=feeder.state,
         indexed=feeder.indexed,
         restarts=figures.restarts if figures else 0,

@@ -171,6 +171,7 @@ class Collections:
 
     async def list(self) -> _Infos:
         """Every collection, by name; costs no opening."""
+        await self._refresh_sizes()
         return [self._info(self._collections[name]) for name in self.names()]
 
     async def info(self, name: str) -> CollectionStats:
@@ -284,15 +285,15 @@ class Collections:
             collections=[self._stats_of(self._collections[name]) for name in self.names()]
         )
 
-    def _stats_of(self, collection: Collection) -> CollectionStats:
+    def _stats_of(self, collection: Collection, *, take_latency: bool = True) -> CollectionStats:
         name = collection.manifest.name
-        found = collection.stats(self._sizes.get(name, 0))
-        if found.state != "closed":
+        found = collection.stats(self._sizes.get(name, 0), take_latency=take_latency)
+        if collection.residence.current is not None:
             return found
         return msgspec.structs.replace(found, count=self._counts.get(name, 0))
 
     def _info(self, collection: Collection) -> CollectionInfo:
-        manifest, opened = collection.manifest, collection.residence.current
+        manifest, found = collection.manifest, self._stats_of(collection, take_latency=False)
         return CollectionInfo(
             name=manifest.name,
             model=manifest.model,
@@ -300,8 +301,9 @@ class Collections:
             dim=manifest.dim,
             dtype=manifest.dtype,
             created=manifest.created,
-            count=opened.store.view.count if opened else self._counts.get(manifest.name, 0),
-            is_open=opened is not None,
+            count=found.count,
+            size_bytes=found.size_bytes,
+            state=found.state,
         )
 
     def _find(self, name: str) -> Collection:

@@ -44,7 +44,7 @@ class Document(msgspec.Struct, frozen=True):
     label: int
 
 
-class Hit(msgspec.Struct, frozen=True, omit_defaults=True):
+class Hit(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """A document that a search found.
 
     `score` is the cosine, in a hybrid search the fused score (at most about 0.033). `explain` has
@@ -72,7 +72,7 @@ class UpsertResult:
 
 @dataclass(frozen=True, slots=True)
 class CollectionInfo:
-    """A collection as a list shows it; `is_open` says that it has been used since the start."""
+    """A collection as a list shows it; `state` is that of its stats."""
 
     name: str
     model: str
@@ -81,7 +81,9 @@ class CollectionInfo:
     dtype: str
     created: float
     count: int
-    is_open: bool
+    size_bytes: int
+    """On the disk."""
+    state: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -169,12 +169,14 @@ class Residence:
         """Once after the opening, verify all documents and bring their ids into memory."""
 
         async def work(opened: Opened) -> None:
-            async with opened.store.readers.lease() as lease:
-                labels = await lease.finish(Snapshot.all_labels)
-            for start in range(0, len(labels), _SCRUB_DOCUMENTS):
-                some = labels[start : start + _SCRUB_DOCUMENTS].tolist()
+            # Twice: a view that grows while its ids are filled in copies them before the last.
+            for which in (Snapshot.all_labels, Snapshot.nameless_labels):
                 async with opened.store.readers.lease() as lease:
-                    await lease.finish(Snapshot.read_names, some)
+                    labels = await lease.finish(which)
+                for start in range(0, len(labels), _SCRUB_DOCUMENTS):
+                    some = labels[start : start + _SCRUB_DOCUMENTS].tolist()
+                    async with opened.store.readers.lease() as lease:
+                        await lease.finish(Snapshot.read_names, some)
             opened.searcher.has_names = True
 
         with suppress(EmberdError):  # told already, or closed meanwhile

@@ -6,6 +6,7 @@ import asyncio
 import dataclasses
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -32,6 +33,9 @@ from emberd.wire.vectors import decode_vectors, encode_vectors
 
 __all__ = ["CollectionService"]
 
+# Hits that are packed in about a millisecond; more leave the event loop to others.
+_QUICK_HITS = 2_048
+
 
 class CollectionService:
     """One method for each of the API. Owned by the event loop's thread."""
@@ -50,6 +54,7 @@ class CollectionService:
         self._limits = limits
         self._events = events
         self._mending: dict[str, asyncio.Task[int]] = {}
+        self._rebuilding: dict[str, asyncio.Task[None]] = {}
         self._turns: dict[tuple[int, str], asyncio.Future[None]] = {}
 
     def stats(self) -> IndexStats:
@@ -61,10 +66,11 @@ class CollectionService:
         return stats
 
     async def close(self) -> None:
-        """Stop mending; what was not mended is found again at the next start."""
-        for task in self._mending.values():
+        """Stop mending and rebuilding; what that was for is found again at the next start."""
+        tasks = [*self._mending.values(), *self._rebuilding.values()]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._mending.values(), return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     async def create(self, params: p.CreateParams) -> dict[str, Any]:
         """Make a collection for a model's vectors."""
@@ -86,7 +92,6 @@ class CollectionService:
         rows = [dataclasses.asdict(info) for info in await self._collections.list()]
         for row in rows:
             row["documents"] = row.pop("count")
-            row["state"] = "open" if row.pop("is_open") else "closed"
         return rows
 
     async def info(self, params: p.CollectionParams) -> dict[str, Any]:
@@ -99,8 +104,13 @@ class CollectionService:
         return {"dropped": params.name}
 
     async def rebuild(self, params: p.CollectionParams) -> dict[str, Any]:
-        """Begin to build the graph anew."""
-        await self._collections.rebuild(params.name)
+        """Begin to build the graph anew, where that is not being done already."""
+        name = params.name
+        self._collections.manifest(name)  # there must be one
+        if name in self._rebuilding:
+            return {"started": False}
+        task = self._rebuilding[name] = asyncio.create_task(self._rebuild_quietly(name))
+        task.add_done_callback(lambda _: self._rebuilding.pop(name))
         return {"started": True}
 
     async def check(self, params: p.CollectionParams) -> dict[str, Any]:
@@ -201,10 +211,10 @@ class CollectionService:
             include=params.include,
             explain=params.explain,
         )
-        if "vector" in params.include:
-            results = [[_with_encoded_vector(hit) for hit in hits] for hits in results]
-        # Hundreds of structs: a sixth of the time that they take as maps of their own.
-        return msgspec.Raw(msgspec.msgpack.encode({"results": results}))
+        pack = partial(_packed, results, has_vectors="vector" in params.include)
+        if sum(map(len, results)) > _QUICK_HITS:
+            return await asyncio.to_thread(pack)
+        return pack()
 
     @contextmanager
     def _turn(self, caller: Caller, name: str) -> Iterator[asyncio.Future[None] | None]:
@@ -259,6 +269,12 @@ class CollectionService:
                 details={"collection": info.name, "model": info.model},
             )
         return model
+
+    async def _rebuild_quietly(self, name: str) -> None:
+        try:
+            await self._collections.rebuild(name)
+        except EmberdError as exc:
+            self._events.emit("index.not_rebuilt", exc.message, level="warning", collection=name)
 
     async def _mend_quietly(self, name: str) -> int:
         """Mend in the background; what cannot be mended now is tried after the next start."""
@@ -341,6 +357,15 @@ def _document(document: Document, include: Sequence[str]) -> dict[str, Any]:
     if document.vector is not None:
         row["vector"] = encode_vectors(document.vector[None])
     return row
+
+
+def _packed(results: list[list[Hit]], *, has_vectors: bool) -> msgspec.Raw:
+    """The reply of a search as MessagePack: a sixth of the time that maps of its hits take."""
+    if has_vectors:
+        results = [[_with_encoded_vector(hit) for hit in hits] for hits in results]
+    # A query at a time: packing all at once would keep every other thread waiting.
+    packed = [msgspec.Raw(msgspec.msgpack.encode(hits)) for hits in results]
+    return msgspec.Raw(msgspec.msgpack.encode({"results": packed}))
 
 
 def _with_encoded_vector(hit: Hit) -> Hit:

@@ -49,7 +49,7 @@ class Encoder:
     def response(self, msgid: int, error: Any, result: Any) -> bytes:
         """`[1, msgid, error, result]`; a `msgspec.Raw` result is packed already."""
         if isinstance(result, msgspec.Raw):
-            return _FOUR + self._pack((1, msgid, error))[1:] + bytes(result)
+            return b"".join((_FOUR, self._pack((1, msgid, error))[1:], result))
         return self._pack((1, msgid, error, result))
 
     def notification(self, method: str, params: Sequence[Any]) -> bytes:

@@ -41,8 +41,8 @@ def docs(collections: SmallCollections) -> SmallCollections:
 @pytest.mark.usefixtures("docs")
 def test_collections_are_listed_as_a_table_and_as_json(run_cli: Any) -> None:
     lines = run_cli("collections", "list").out.splitlines()
-    assert lines[0].split() == ["NAME", "DOCUMENTS", "MODEL", "DIM", "STATE", "CREATED"]
-    assert lines[1].split()[:6] == ["docs", "3", "small", "512", "ready", "2023-11-14"]
+    assert lines[0].split() == ["NAME", "DOCUMENTS", "SIZE", "MODEL", "DIM", "STATE", "CREATED"]
+    assert lines[1].split()[:7] == ["docs", "3", "1.0", "MiB", "small", "512", "ready"]
     (row,) = run_cli("collections", "list", "--json").json
     assert (row["name"], row["documents"], row["recall"]) == ("docs", 3, 0.99)
 
@@ -60,6 +60,8 @@ def test_a_collection_is_described(run_cli: Any) -> None:
     out = run_cli("collections", "info", "docs").out
     assert "documents    3\n" in out
     assert "model        small, 512 dim, f32\n" in out
+    assert "on disk      1.0 MiB\n" in out
+    assert "in memory    64.0 KiB\n" in out
     assert "recall       99% of the nearest neighbours\n" in out
     assert run_cli("collections", "info", "docs", "--json").json["version"] == 1
 

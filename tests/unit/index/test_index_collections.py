@@ -40,11 +40,12 @@ async def test_they_are_there_after_the_next_start(folder):
     async with opened(folder) as c:
         (info,) = await c.list()
         assert (info.name, info.model, info.dim, info.count) == ("docs", "m", DIM, 1)
-        assert not info.is_open
+        assert info.state == "closed"
+        assert info.size_bytes > 0
         (a,) = await c.get("docs", ["a"], ALL)
         assert (a.text, a.metadata) == ("one", {"n": 1})
         np.testing.assert_array_equal(a.vector, unit(1)[0])
-        assert (await c.list())[0].is_open
+        assert (await c.list())[0].state == "ready"
 
 
 async def test_an_update_replaces_the_whole_document(folder):

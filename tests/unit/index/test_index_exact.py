@@ -94,3 +94,28 @@ def test_labels_find_their_rows_and_gaps_find_none() -> None:
     assert rows[found].tolist() == [0, 2]
     assert view.mask_of(np.array([9, 6], np.uint64)).tolist() == [False, False, True, False]
     assert (view.after(0), view.after(3), view.after(100)) == (0, 1, 4)
+
+
+def test_a_damaged_row_never_stands_for_the_one_before_it() -> None:
+    view = view_of(many(3), np.array([True, True, False]))
+    view.labels[:] = [5, 7, 7]  # as a damaged row has it
+    rows, found = view.rows_of(np.array([7], np.uint64))
+    assert (rows.tolist(), found.tolist()) == ([1], [True])
+    assert view.mask_of(np.array([5, 7], np.uint64)).tolist() == [True, True, False]
+
+
+@given(
+    alive=st.lists(st.booleans(), max_size=12),
+    still=st.lists(st.booleans(), min_size=12, max_size=12),
+    is_rewritten=st.booleans(),
+    added=st.integers(0, 5),
+)
+def test_what_is_gone_is_known_though_rows_have_moved(alive, still, is_rewritten, added) -> None:
+    before = view_of(many(len(alive)).reshape(-1, 8), np.array(alive, bool))
+    stays = before.alive & np.array(still[: len(alive)], bool)
+    kept = np.flatnonzero(before.alive) if is_rewritten else np.arange(len(alive))
+    after = view_of(many(len(kept) + added).reshape(-1, 8), np.ones(len(kept) + added, bool))
+    after.labels[: len(kept)] = before.labels[kept]
+    after.labels[len(kept) :] = 3 * (len(alive) + 1) + np.arange(added)
+    after.alive[: len(kept)] = stays[kept]
+    assert before.gone_from(after).tolist() == (before.alive & ~stays).tolist()

@@ -311,9 +311,9 @@ async def test_the_probe_measures_recall_and_widens_the_search(folder, graphs, m
         feeder(c)._probe_at = 0.0
         await settled(c)
         assert feeder(c).recall < 0.6
-        assert feeder(c).ef == 96
+        assert feeder(c).ef == 150
         await assert_right(c, range(400))  # too few proposals: exact
-        assert c.stats().collections[0].ef == 96
+        assert c.stats().collections[0].ef == 150
 
 
 async def until(is_true):

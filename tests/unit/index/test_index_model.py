@@ -114,6 +114,27 @@ class CollectionsAgainstDictionary(RuleBasedStateMachine):
             for hit in hits:
                 assert abs(scores[hit.id] - hit.score) < self.tolerance
                 assert (hit.text, hit.metadata) == self.model[hit.id][1:]
+        bare = self.do(self.c.search("docs", queries, k, where=where, include=()))
+        for hits, dressed in zip(bare, found, strict=True):
+            self.assert_alike(hits, dressed)
+
+    def assert_alike(self, bare, dressed):
+        """The same search with less in its hits; those of equal scores may change places."""
+        scores = [hit.score for hit in dressed]
+        np.testing.assert_allclose([hit.score for hit in bare], scores, atol=self.tolerance)
+        last = min(scores, default=0.0) + self.tolerance
+        above = {hit.id for hit in bare if hit.score > last}
+        assert above == {hit.id for hit in dressed if hit.score > last}
+        assert len({hit.id for hit in bare}) == len(bare)
+        for hit in bare:
+            assert (hit.text, hit.metadata) == (None, None)
+
+    @rule()
+    def bring_all_ids_into_memory(self):
+        async def scrubbed():
+            await self.c._collections["docs"].residence._scrubbing
+
+        self.do(scrubbed())
 
     @rule(word=st.sampled_from(["plum", "apple", "pear"]))
     def find_words(self, word):

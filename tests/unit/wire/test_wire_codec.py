@@ -6,6 +6,7 @@ import itertools
 from typing import Any
 
 import msgpack
+import msgspec
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -94,6 +95,15 @@ def test_a_request_comes_back_as_it_went(msgid: int, method: str, params: list[A
 @given(MSGIDS, VALUES, VALUES)
 def test_a_response_comes_back_as_it_went(msgid: int, error: Any, result: Any) -> None:
     data = Encoder().response(msgid, error, result)
+    assert only(data) == Response(msgid, error, result, len(data))
+
+
+@given(MSGIDS, VALUES, VALUES)
+def test_a_result_that_is_packed_already_goes_out_like_any_other(
+    msgid: int, error: Any, result: Any
+) -> None:
+    packed = msgspec.Raw(msgspec.msgpack.encode(result))
+    data = Encoder().response(msgid, error, packed)
     assert only(data) == Response(msgid, error, result, len(data))
 
 

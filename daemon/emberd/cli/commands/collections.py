@@ -51,9 +51,9 @@ def list_(app: App, as_json: bool) -> None:
     if as_json:
         print_json(found)
     elif found:
-        header = ["NAME", "DOCUMENTS", "MODEL", "DIM", "STATE", "CREATED"]
+        header = ["NAME", "DOCUMENTS", "SIZE", "MODEL", "DIM", "STATE", "CREATED"]
         rows = [_cells(info) for info in found]
-        click.echo("\n".join(table_lines(header, rows, right="DOCUMENTS DIM")))
+        click.echo("\n".join(table_lines(header, rows, right="DOCUMENTS SIZE DIM")))
     else:
         app.say("There are no collections. `emberd index PATH --collection NAME` makes one.")
 
@@ -62,6 +62,7 @@ def _cells(info: CollectionInfo) -> list[str]:
     return [
         info.name,
         f"{info.documents:,}",
+        size(info.size_bytes),
         info.model,
         str(info.dim),
         info.state or "-",
@@ -110,7 +111,8 @@ def _pairs(info: CollectionInfo) -> list[tuple[str, str]]:
         ("state", state),
         ("", info.message),
         ("on disk", size(info.size_bytes)),
-        ("graph", f"{plural(info.indexed, 'document')}, {size(info.memory_bytes)} of memory"),
+        ("in memory", size(info.memory_bytes)),
+        ("graph", plural(info.indexed, "document")),
         ("recall", recall),
         ("version", str(info.version)),
         ("created", _time(info.created)),

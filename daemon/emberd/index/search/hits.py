@@ -72,6 +72,8 @@ def make_bare_hits(
     view: View, request: SearchRequest, ranked: Sequence[Ranked]
 ) -> list[list[Hit]] | None:
     """Ids and scores from memory; None where an id was not read yet."""
+    if not ranked:
+        return []
     cut = [_cut(request, each) for each in ranked]
     names = view.names[np.concatenate([rows for rows, _ in cut])].tolist()
     if None in names:

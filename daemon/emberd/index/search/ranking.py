@@ -27,9 +27,9 @@ def rank_exactly(
 
 def take_ranking(view: View, k: int, proposed: Proposal) -> list[Ranked] | None:
     """What the graph proposed of all documents, where nothing is left to do: k or all of them,
-    alive, best first, none twice."""
+    alive, best first, none twice, and no two as good as each other, whose order would be open."""
     labels, scores = proposed
-    if labels.shape[1] < min(k, view.live) or (scores[:, 1:] > scores[:, :-1]).any():
+    if labels.shape[1] < min(k, view.live) or (scores[:, 1:] >= scores[:, :-1]).any():
         return None
     rows, is_good = _looked_up(view, labels)
     ordered = np.sort(rows, axis=1)
@@ -46,17 +46,20 @@ def rank_proposals(
     *,
     proposed: Proposal,
     first_pending: int,
+    newest: View,
 ) -> list[Ranked]:
     """The k best of what the graph proposed and of the rows that it does not have.
 
-    Those start at `first_pending`. Where too few proposals are any good, the search is exact.
+    Those start at `first_pending`; others it has forgotten, since they are gone from `newest`, the
+    version of when it had answered. Where too few proposals are any good, the search is exact.
     """
     wanted = view.alive if mask is None else mask
-    has_newer = bool(wanted[first_pending:].any())
-    enough = min(k, int(np.count_nonzero(wanted[:first_pending])))
+    beside = _lacking(view, first_pending, newest) & wanted
+    known = wanted & ~beside
+    enough = min(k, int(np.count_nonzero(known)))
     labels, scores = proposed
     rows, is_good = _looked_up(view, labels)
-    is_good &= wanted[rows] & (rows < first_pending)
+    is_good &= known[rows]
     scores = np.where(is_good, scores, np.float32(-np.inf))
     order = np.lexsort((rows, -scores), axis=-1)
     rows, scores = np.take_along_axis(rows, order, 1), np.take_along_axis(scores, order, 1)
@@ -66,9 +69,9 @@ def rank_proposals(
         Ranked(each[:count], points[:count])
         for each, points, count in zip(rows, scores, np.minimum(counts, k).tolist(), strict=True)
     ]
-    if has_newer:
-        newer = search_mask(view, queries, k, wanted, first_pending)
-        ranked = [_merged(a, b, k) for a, b in zip(ranked, newer, strict=True)]
+    if beside.any():
+        others = search_mask(view, queries, k, beside, int(np.argmax(beside)))
+        ranked = [_merged(a, b, k) for a, b in zip(ranked, others, strict=True)]
     short = np.flatnonzero((counts < enough) | is_twice)
     if len(short):
         exact = search_mask(view, queries[short], k, wanted)
@@ -81,6 +84,15 @@ def cosines(view: View, query: NDArray[np.float32], rows: NDArray[np.intp]) -> N
     """The scores of some rows, from the vectors as they are kept."""
     scores: NDArray[np.float32] = view.vectors[rows].astype(np.float32, copy=False) @ query
     return scores
+
+
+def _lacking(view: View, first_pending: int, newest: View) -> NDArray[np.bool]:
+    """(n,) rows that the graph may not have had when it answered."""
+    lacking = np.zeros(len(view.labels), np.bool)
+    if newest.version != view.version:
+        lacking |= view.gone_from(newest)
+    lacking[first_pending:] = True
+    return lacking
 
 
 def _looked_up(view: View, labels: NDArray[np.uint64]) -> tuple[NDArray[np.intp], NDArray[np.bool]]:

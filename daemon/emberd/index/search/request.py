@@ -42,7 +42,7 @@ class SearchRequest:
     @property
     def is_bare(self) -> bool:
         """Whether nothing but ids and scores of the nearest documents is asked for."""
-        return not (self.include or self.explain or self.is_hybrid or self.where)
+        return self.where is None and not (self.include or self.explain or self.is_hybrid)
 
     def key(self) -> Hashable:
         """Equal for requests that have equal answers in one version of a collection."""

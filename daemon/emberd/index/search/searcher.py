@@ -61,7 +61,9 @@ class _Draft:
     plan: Plan
     mask: NDArray[np.bool] | None
     by_words: list[ByWords] | None
-    first_pending: int = 0
+    applied: int | None
+    """The proposer's, from before it was asked."""
+    first_pending: int
     hits: list[list[Hit]] | None = None
 
 
@@ -95,20 +97,22 @@ class Searcher:
 
     async def _search_bare(self, request: SearchRequest) -> tuple[int, list[list[Hit]]] | None:
         """From the graph and from memory alone; None where that is not enough."""
-        view, applied = self._readers.view, self._proposer.applied
-        draft = self._drafted(view, request, applied)
-        if draft.plan.kind != "graph":
+        applied = self._proposer.applied
+        if self._drafted(self._readers.view, request, applied).plan.kind != "graph":
             return None
         try:
-            proposed = await self._proposer.propose(request.queries, request.k, None)
+            proposed = await self._propose(request.queries, request.k, None, applied)
         except GraphLostError:
             return None
+        # The newest version has nothing that the graph was told to forget meanwhile.
+        draft = self._drafted(self._readers.view, request, applied)
+        view = draft.view
         is_quick = draft.first_pending == len(view.labels) and proposed[0].size <= _QUICK_LABELS
         ranked = take_ranking(view, request.k, proposed) if is_quick else None
         if ranked is not None:
             hits = make_bare_hits(view, request, ranked)
         else:
-            rank = _rank_of(request, draft, proposed)
+            rank = _rank_of(request, draft, proposed, view)
             hits = await asyncio.get_running_loop().run_in_executor(
                 self._executor, lambda: make_bare_hits(view, request, rank())
             )
@@ -144,7 +148,7 @@ class Searcher:
                 exact=request.exact,
             )
         )
-        return _Draft(view, plan, mask, by_words, first_pending)
+        return _Draft(view, plan, mask, by_words, applied, first_pending)
 
     def _mask(self, snapshot: Snapshot, where: Node) -> NDArray[np.bool]:
         """Rows that a filter lets through, remembered until the next write."""
@@ -164,11 +168,25 @@ class Searcher:
         if draft.mask is not None:
             allowed = view.labels[: draft.first_pending][draft.mask[: draft.first_pending]]
         try:
-            proposed = await self._proposer.propose(request.queries, depth, allowed)
+            proposed = await self._propose(request.queries, depth, allowed, draft.applied)
         except GraphLostError:
             draft.plan = Plan("exact", "the graph is lost")
             return _exact(request, draft)
-        return _rank_of(request, draft, proposed)
+        return _rank_of(request, draft, proposed, self._readers.view)
+
+    async def _propose(
+        self,
+        queries: NDArray[np.float32],
+        k: int,
+        allowed: NDArray[np.uint64] | None,
+        applied: int | None,
+    ) -> Proposal:
+        """Raises GraphLostError for a graph that had not all it had when it was at `applied`."""
+        proposed = await self._proposer.propose(queries, k, allowed)
+        now = self._proposer.applied
+        if applied is None or now is None or now < applied:
+            raise GraphLostError("The graph was lost, or began anew, before it answered.")
+        return proposed
 
     def _finish(
         self,
@@ -180,7 +198,7 @@ class Searcher:
         return make_hits(snapshot, request, draft.plan, rank(), draft.by_words)
 
 
-def _rank_of(request: SearchRequest, draft: _Draft, proposed: Proposal) -> _Rank:
+def _rank_of(request: SearchRequest, draft: _Draft, proposed: Proposal, newest: View) -> _Rank:
     return lambda: rank_proposals(
         draft.view,
         request.queries,
@@ -188,6 +206,7 @@ def _rank_of(request: SearchRequest, draft: _Draft, proposed: Proposal) -> _Rank
         draft.mask,
         proposed=proposed,
         first_pending=draft.first_pending,
+        newest=newest,
     )
 
 

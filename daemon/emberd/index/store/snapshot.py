@@ -51,6 +51,11 @@ class Snapshot:
         """Labels of all documents, in their order."""
         return self._labels("SELECT group_concat(label) FROM documents", ())
 
+    def nameless_labels(self) -> NDArray[np.uint64]:
+        """Labels of the view whose ids it does not have, in their order."""
+        is_nameless = [name is None for name in self.view.names.tolist()]
+        return self.view.labels[self.view.alive & np.array(is_nameless, np.bool)]
+
     def labels_of(self, ids: Sequence[str]) -> dict[str, int]:
         """Label by id, of those that there are."""
         sql = "SELECT id, label FROM documents WHERE id IN (SELECT value FROM json_each(?))"

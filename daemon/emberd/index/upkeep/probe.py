@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from emberd.index.graph.plan import default_ef
 from emberd.index.search.exact import search_mask
 from emberd.index.store.view import View
 
@@ -13,7 +14,6 @@ __all__ = ["PROBE_K", "ProbeSample", "next_ef", "recall_of", "take_sample"]
 PROBE_K = 10
 _QUERIES = 32
 _WANTED = 0.97
-_FIRST_EF = 64
 _LARGEST_EF = 768
 
 
@@ -49,4 +49,4 @@ def next_ef(ef: int | None, recall: float) -> int | None:
     """What to search with from now on: more where too little is found, never less."""
     if recall >= _WANTED or (ef or 0) >= _LARGEST_EF:
         return ef
-    return min(_LARGEST_EF, (ef or _FIRST_EF) * 3 // 2)
+    return min(_LARGEST_EF, (ef or default_ef(PROBE_K)) * 3 // 2)
