@@ -176,7 +176,8 @@ class PluginSettings(_Section, frozen=True, kw_only=True):
     """Which plugins are loaded. Each plugin's own settings are in `[plugin.NAME]`."""
 
     allow: list[str] = []
-    """Load these alone; empty means all that are installed."""
+    """Load these alone, in this order; empty means all that are installed. The variable
+    `EMBERD_PLUGINS`, for example "redis,-limits", takes its place and denies what has a minus."""
     deny: list[str] = []
     """Never load these; stronger than `allow`."""
     required: list[str] = []

@@ -14,9 +14,9 @@ from typing import TypeVar
 
 import msgspec
 
-from emberd.cache.abilities import Dated, Tenanted
 from emberd.cache.breaker import Breaker, BreakerLimits
 from emberd.cache.write_behind import Item, WriteBehind
+from emberd.plugins.abilities import Dated, Tenanted
 from emberd.plugins.contracts import CacheTier
 from emberd.telemetry.histogram import Histogram
 from emberd.wire.snapshot import TierStats, WriteBehindStats

@@ -13,8 +13,8 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from emberd.cache.abilities import Maintained
 from emberd.cache.breaker import Breaker
+from emberd.plugins.abilities import Maintained
 from emberd.plugins.contracts import CacheTier
 from emberd.wire.snapshot import WriteBehindStats
 

@@ -1,5 +1,6 @@
 """What a plugin may build on: hook markers and the contracts of the things it can add."""
 
+from emberd.plugins.abilities import Dated, Maintained, Tenanted
 from emberd.plugins.contracts import (
     CacheTier,
     Demand,
@@ -19,10 +20,12 @@ from emberd.plugins.secret import Secret
 
 __all__ = [
     "CacheTier",
+    "Dated",
     "Demand",
     "EmbeddedText",
     "Embedder",
     "EmbedderModel",
+    "Maintained",
     "MetricsExporter",
     "Observer",
     "Outcome",
@@ -31,6 +34,7 @@ __all__ = [
     "Record",
     "Secret",
     "StatisticsSource",
+    "Tenanted",
     "Truncate",
     "hookimpl",
     "hookspec",

@@ -36,8 +36,11 @@ class CacheTier(Protocol):
 
     Every method may block; the chain calls them on its worker threads, several at a time, and
     never on the event loop. Whatever one raises is a miss (or a lost write), never a failed
-    request, and trips the tier's breaker when it goes on. A value that comes back must be, byte
-    for byte, one that was set under that key.
+    request, and trips the tier's breaker when it goes on. CacheUnavailableError says that what the
+    tier depends on is away: the breaker asks again by itself, and the plugin does not trip. A
+    value that comes back must be, byte for byte, one that was set under that key; the daemon adds
+    a checksum of four bytes and takes any other for a miss and an error. See `Dated`, `Maintained`
+    and `Tenanted` for what a tier may offer beside this.
     """
 
     name: str
@@ -166,7 +169,7 @@ class Embedder(Protocol):
     """Calls under way at the same time, at most."""
 
     async def models(self) -> Sequence[EmbedderModel]:
-        """The models that it offers; asked once, at the start."""
+        """The models that it offers; asked at the start, and again later where that failed."""
         ...
 
     async def embed(

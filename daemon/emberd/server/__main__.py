@@ -9,6 +9,7 @@ import sys
 from emberd.config import Settings, load_settings
 from emberd.errors import EmberdError, InternalError
 from emberd.paths import Paths
+from emberd.server.leaving import leave_behind
 from emberd.server.ready import ReadyPipe
 from emberd.telemetry.log import start_logging
 
@@ -65,4 +66,6 @@ def _fail(ready: ReadyPipe, error: EmberdError) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    code = main()
+    leave_behind(code)
+    sys.exit(code)

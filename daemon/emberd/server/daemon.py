@@ -9,6 +9,8 @@ import logging
 import os
 import signal
 import socket
+import threading
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from emberd import __version__
@@ -19,7 +21,7 @@ from emberd.errors import EmberdError
 from emberd.index import Collections
 from emberd.models import ModelStore
 from emberd.paths import Paths, ensure_private_folder
-from emberd.plugins import CacheTier, PluginContext
+from emberd.plugins.loader import Found
 from emberd.plugins.manager import Plugins
 from emberd.server.builtin import PersistentTier
 from emberd.server.listener import bind_tcp, bind_unix, inherited_socket, remove_socket
@@ -28,9 +30,13 @@ from emberd.server.monitor import LoopMonitor
 from emberd.server.ready import ReadyPipe, notify_systemd
 from emberd.server.session import Session
 from emberd.server.sessions import Sessions
+from emberd.service.admission import Admission
 from emberd.service.collections import CollectionService
 from emberd.service.compute import Computations
+from emberd.service.embedder_models import Embedders
 from emberd.service.embedding import EmbeddingService
+from emberd.service.fallback import Fallbacks
+from emberd.service.observation import Observation
 from emberd.service.registry import ModelRegistry
 from emberd.service.service import Service
 from emberd.service.snapshots import SnapshotBuilder
@@ -40,6 +46,7 @@ from emberd.telemetry import EventLog
 
 if TYPE_CHECKING:
     from emberd.server.http import Gateway
+    from emberd.wire.snapshot import Snapshot
 
 __all__ = ["Daemon"]
 
@@ -53,11 +60,17 @@ class Daemon:
     asked to leave and everything is written.
     """
 
-    def __init__(self, settings: Settings, paths: Paths, logger: logging.Logger) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        paths: Paths,
+        logger: logging.Logger,
+        plugins: Sequence[Found] | None = None,
+    ) -> None:
+        """`plugins` are there in place of the installed ones."""
         self._settings = settings
         self._paths = paths
         self._events = EventLog(logger)
-        self._problems: list[str] = []
         self._stop = asyncio.Event()
         self._closing = contextlib.AsyncExitStack()
         self._servers: list[asyncio.Server] = []
@@ -65,6 +78,19 @@ class Daemon:
         self._gateway: Gateway | None = None
         self._statistics = Statistics()
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._plugins = Plugins(
+            settings,
+            paths.data,
+            paths.cache,
+            self._events,
+            {"lmdb": PersistentTier()},
+            installed=plugins,
+        )
+
+    @property
+    def is_stopping(self) -> bool:
+        """It was asked to leave."""
+        return self._stop.is_set()
 
     async def start(self) -> None:
         """Take the locks, open the cache, listen. Raises EmberdError where that cannot be."""
@@ -85,6 +111,7 @@ class Daemon:
             pid=os.getpid(),
             socket=self._paths.socket,
         )
+        self._spawn(self._plugins.started())
         if self._settings.daemon.preload:
             self._spawn(self._preload())
         try:
@@ -94,6 +121,10 @@ class Daemon:
         finally:
             await self._closing.aclose()
         self._events.emit("daemon.stopped", "emberd has stopped")
+
+    async def flush(self) -> None:
+        """Return when every tier has what was computed so far."""
+        await self._cache.flush()
 
     def request_stop(self, reason: str) -> None:
         """Begin to drain; a second request ends the process at once."""
@@ -111,21 +142,28 @@ class Daemon:
             ensure_private_folder(folder)
         for file in (paths.runtime_lock, paths.data_lock):
             self._closing.callback(FolderLock(file).release)
+        self._closing.push_async_callback(self._plugins.close)
+        await self._plugins.start()
         self._engine = Engine(settings.engine, log=self._events)
         await self._engine.start()
         self._closing.push_async_callback(self._engine.close)
-        tiers = await asyncio.to_thread(self._open_tiers)
-        self._cache = Cache(settings.cache, tiers, notify=self._noted)
+        self._cache = Cache(settings.cache, self._plugins.tiers, notify=self._noted)
         await self._cache.start()
         self._closing.push_async_callback(self._cache.close)
+        self._embedders = Embedders(
+            self._plugins.embedders, self._events, queue_texts=settings.engine.queue_texts
+        )
+        self._closing.push_async_callback(self._embedders.close)
         self._registry = ModelRegistry(
             ModelStore(paths.models),
             self._engine,
             settings.models,
             settings.cache.dtype,
             self._events,
+            self._embedders,
         )
         self._closing.push_async_callback(self._registry.close)
+        await self._registry.ask_plugins(settings.plugins.start_s)
         self._collections = Collections(paths.collections, settings.index, self._noted)
         await self._collections.open()
         self._closing.push_async_callback(self._collections.close)
@@ -133,33 +171,9 @@ class Daemon:
         await self._listen()
         await self._open_gateway()
 
-    def _open_tiers(self) -> list[CacheTier]:
-        """The tiers of the plugins; one that cannot be used is told, and the others serve."""
-        plugins = Plugins(self._plugin_failed)
-        plugins.register(PersistentTier(), "lmdb")
-        plugins.load_installed()
-        return plugins.cache_tiers(
-            PluginContext(
-                "lmdb",
-                None,
-                self._paths.cache / "lmdb",
-                self._settings.cache,
-                logging.getLogger("emberd.plugins.lmdb"),
-            )
-        )
-
     def _noted(self, level: str, event: str, message: str) -> None:
         levels: dict[str, Literal["info", "error"]] = {"info": "info", "error": "error"}
         self._events.emit(event, message, level=levels.get(level, "warning"))
-
-    def _plugin_failed(self, name: str, error: BaseException) -> None:
-        message = (
-            error.message
-            if isinstance(error, EmberdError)
-            else f"The plugin {name!r} is left out: {type(error).__name__}: {error}."
-        )
-        self._problems.append(message)
-        self._events.emit("plugin.failed", message, level="error", plugin=name)
 
     def _make_service(self) -> None:
         settings = self._settings
@@ -172,6 +186,8 @@ class Daemon:
             self._statistics,
             settings.limits,
             frozenset({"default", *settings.cache.namespaces}),
+            Admission(self._plugins.limiters) if self._plugins.limiters else None,
+            fallbacks=Fallbacks(self._registry, self._events),
         )
         collections = CollectionService(
             self._collections, embedding, self._registry, settings.limits, self._events
@@ -184,11 +200,15 @@ class Daemon:
             statistics=self._statistics,
             collections=collections,
             events=self._events,
+            plugins=self._plugins,
             socket=str(self._paths.socket),
             take_lag_ms=self._monitor.take_ms,
         )
         self._snapshots = Snapshots(
-            builder, self._sessions.callers, lambda: (self._stop.is_set(), self._problems)
+            builder,
+            self._sessions.callers,
+            lambda: (self._stop.is_set(), self._plugins.problems()),
+            on_tick=self._observe(),
         )
         self._service = Service(
             settings,
@@ -198,13 +218,23 @@ class Daemon:
             embedding=embedding,
             collections=collections,
             snapshots=self._snapshots,
+            plugins=self._plugins,
             shut_down=self._request_stop_soon,
         )
-        self._sessions.serve(self._service, self._snapshots.forget)
+        self._sessions.serve(self._service, self._snapshots.forget, self._observation.of_requests)
         self._monitor.start()
         self._closing.callback(self._monitor.stop)
         self._snapshots.start()
         self._closing.callback(self._snapshots.stop)
+
+    def _observe(self) -> Callable[[Snapshot], None]:
+        """Tell the plugins what happens; gives who is to be told of snapshots."""
+        self._observation = Observation(self._plugins.observers, self._plugins.exporters)
+        self._closing.push_async_callback(self._observation.close)
+        if (observation := self._observation.of_requests) is not None:
+            self._engine.tell_batches(observation.batch)
+            self._embedders.tell_batches(observation.batch)
+        return self._observation.export
 
     async def _listen(self) -> None:
         inherited = inherited_socket(os.environ)
@@ -229,6 +259,7 @@ class Daemon:
             release_caller=self._sessions.release_caller,
             latest_snapshot=lambda: self._snapshots.latest,
             events=self._events,
+            observation=self._observation.of_requests,
         )
         await self._gateway.start()
         self._closing.push_async_callback(self._gateway.close)
@@ -246,10 +277,9 @@ class Daemon:
         self._closing.callback(server.close)
 
     async def _preload(self) -> None:
-        """Load the default model if it is in the store; fetching waits until somebody asks."""
-        store = ModelStore(self._paths.models)
+        """Load the default model if it is here; fetching waits until somebody asks."""
         name = self._registry.default_name
-        if await asyncio.to_thread(store.find, name) is None:
+        if not await self._registry.is_here(name):
             self._events.emit(
                 "model.absent",
                 f"{name} is not in the store yet; it is fetched when first asked for",
@@ -266,12 +296,14 @@ class Daemon:
         for server in self._servers:
             server.close()
         drain_s = self._settings.daemon.drain_s
-        drains = [self._sessions.drain(drain_s)]
+        drains = [self._sessions.drain(drain_s), self._plugins.stopping()]
         if self._gateway is not None:
             drains.append(self._gateway.drain(drain_s))
         await asyncio.gather(*drains)
 
     def _handle_signals(self) -> None:
+        if threading.current_thread() is not threading.main_thread():
+            return  # in a test's process, where they are not ours
         loop = asyncio.get_running_loop()
         for number in _TERMINATION:
             loop.add_signal_handler(

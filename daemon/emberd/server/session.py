@@ -23,6 +23,7 @@ from emberd.server.outbox import Outbox
 from emberd.server.peer import is_same_user, peer_of
 from emberd.service.api import METHODS
 from emberd.service.callers import Caller
+from emberd.service.observation import Observation, amounts_of
 from emberd.service.service import Service
 from emberd.service.statistics import Statistics
 from emberd.telemetry import EventLog
@@ -49,6 +50,8 @@ class Shared:
     closed: Callable[[Session], None]
     progressed: Callable[[], None]
     """A request was answered: whoever drains looks again."""
+    observation: Observation | None = None
+    """Who is told of requests."""
 
 
 class Session(asyncio.Protocol):
@@ -60,6 +63,7 @@ class Session(asyncio.Protocol):
     def __init__(self, shared: Shared, connection: ServerConnection, caller: Caller) -> None:
         self.caller = caller
         self._shared = shared
+        self._observation = shared.observation
         self._connection = connection
         self._backlog: deque[ServerEvent] = deque()
         self._tasks: dict[int, asyncio.Task[Any]] = {}
@@ -165,36 +169,43 @@ class Session(asyncio.Protocol):
     def _serve(self, request: Request) -> None:
         started = time.perf_counter()
         self.caller.requests += 1
+        told, observation = 0, self._observation
+        if observation is not None:
+            told = observation.received(request.method, self.caller)
         try:
             result = self._shared.service.call(request.method, request.params, self.caller)
         except EmberdError as exc:
-            self._fail(request, exc, started)
+            self._fail(request, exc, started, told)
         except Exception as exc:
-            self._fail(request, _internal(request, exc), started)
+            self._fail(request, _internal(request, exc), started, told)
         else:
             if type(result) is CoroutineType:
-                self._work_on(request, result, started)
+                self._work_on(request, result, started, told)
             else:
-                self._succeed(request, result, started)
+                self._succeed(request, result, started, told)
 
-    def _work_on(self, request: Request, work: Coroutine[Any, Any, Any], started: float) -> None:
+    def _work_on(
+        self, request: Request, work: Coroutine[Any, Any, Any], started: float, told: int
+    ) -> None:
         self._shared.statistics.in_flight += 1
         self.caller.in_flight += 1
         task = self._tasks[request.msgid] = asyncio.create_task(work)
-        task.add_done_callback(partial(self._finished, request, started))
+        task.add_done_callback(partial(self._finished, request, started, told))
 
-    def _finished(self, request: Request, started: float, task: asyncio.Task[Any]) -> None:
+    def _finished(
+        self, request: Request, started: float, told: int, task: asyncio.Task[Any]
+    ) -> None:
         del self._tasks[request.msgid]
         self._shared.statistics.in_flight -= 1
         self.caller.in_flight -= 1
         if task.cancelled():
-            self._fail(request, self._why_cancelled(), started)
+            self._fail(request, self._why_cancelled(), started, told)
         elif (exc := task.exception()) is None:
-            self._succeed(request, task.result(), started)
+            self._succeed(request, task.result(), started, told)
         elif isinstance(exc, EmberdError):
-            self._fail(request, exc, started)
+            self._fail(request, exc, started, told)
         else:
-            self._fail(request, _internal(request, exc), started)
+            self._fail(request, _internal(request, exc), started, told)
         self._outbox.flush_soon()
         if self._backlog:
             self._turn_soon()
@@ -210,31 +221,46 @@ class Session(asyncio.Protocol):
             )
         return CancelledRequestError("The request was given up.")
 
-    def _succeed(self, request: Request, result: Any, started: float) -> None:
+    def _succeed(self, request: Request, result: Any, started: float, told: int) -> None:
         if request.method == HELLO:
             self._connection.greet()
             self._greeted()
         try:
             self._outbox.add(self._connection.response(request.msgid, result))
         except EmberdError as exc:
-            self._fail(request, exc, started)
+            self._fail(request, exc, started, told)
         else:
-            self._record(request.method, started, failed=False)
+            seconds = self._record(request.method, started, failed=False)
+            if told:
+                self._tell(told, request.method, seconds, result=result)
 
-    def _fail(self, request: Request, error: EmberdError, started: float) -> None:
+    def _fail(self, request: Request, error: EmberdError, started: float, told: int) -> None:
         # Who gives a request up has not been failed by us.
         failed = not isinstance(error, CancelledRequestError)
         self.caller.failed += failed
         self._outbox.add(self._connection.error_response(request.msgid, error))
-        self._record(request.method, started, failed=failed)
+        seconds = self._record(request.method, started, failed=failed)
+        if told:
+            self._tell(told, request.method, seconds, error=error.code)
         if self.caller.transport == "tcp" and not self._connection.is_greeted:
             self._hang_up()
 
-    def _record(self, method: str, started: float, *, failed: bool) -> None:
+    def _record(self, method: str, started: float, *, failed: bool) -> float:
         seconds = time.perf_counter() - started
         self.caller.latency.record(seconds)
         if method in METHODS:
             self._shared.statistics.record(method, seconds, failed=failed)
+        return seconds
+
+    def _tell(
+        self, told: int, method: str, seconds: float, *, result: Any = None, error: str = ""
+    ) -> None:
+        """The end of a request of whose coming the observers were told under this number."""
+        if self._observation is not None:
+            texts, tokens = amounts_of(method, result)
+            self._observation.ended(
+                told, method, self.caller, seconds, texts=texts, tokens=tokens, error=error
+            )
 
     def _notified(self, event: Notification) -> None:
         if event.method == CANCEL and event.params and isinstance(event.params[0], int):

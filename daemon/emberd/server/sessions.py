@@ -11,6 +11,7 @@ from emberd.config import LimitSettings
 from emberd.server.peer import process_name
 from emberd.server.session import Session, Shared
 from emberd.service.callers import Caller
+from emberd.service.observation import Observation
 from emberd.service.service import Service
 from emberd.service.statistics import Statistics
 from emberd.telemetry import EventLog
@@ -33,9 +34,14 @@ class Sessions:
         self._numbers = itertools.count(1)
         self._changed = asyncio.Event()
 
-    def serve(self, service: Service, forget: Callable[[Caller], None]) -> None:
-        """Say what answers the requests, and who hears of connections that are gone; before the
-        first connection."""
+    def serve(
+        self,
+        service: Service,
+        forget: Callable[[Caller], None],
+        observation: Observation | None = None,
+    ) -> None:
+        """Say what answers the requests, who hears of connections that are gone, and who of
+        requests; before the first connection."""
         self._forget = forget
         self._shared = Shared(
             service=service,
@@ -45,16 +51,18 @@ class Sessions:
             opened=self._open.add,
             closed=self._closed,
             progressed=self._changed.set,
+            observation=observation,
         )
 
     def make(self, transport: Literal["unix", "tcp"]) -> Session:
         """A protocol for a new connection."""
         connection = ServerConnection(self._wire_limits, demands_hello=transport == "tcp")
-        return Session(self._shared, connection, Caller(next(self._numbers), transport))
+        caller = Caller(next(self._numbers), transport, name_of=process_name)
+        return Session(self._shared, connection, caller)
 
     def make_caller(self, name: str, pid: int = 0) -> Caller:
         """A caller that comes by the HTTP gateway; give it back with `release_caller`."""
-        caller = Caller(next(self._numbers), "http", name, pid)
+        caller = Caller(next(self._numbers), "http", name, pid, name_of=process_name)
         self._others.add(caller)
         return caller
 
@@ -66,8 +74,7 @@ class Sessions:
     def callers(self) -> Iterable[Caller]:
         """Everyone who is connected."""
         for caller in [*(session.caller for session in self._open), *self._others]:
-            if not caller.name and caller.pid:
-                caller.name = process_name(caller.pid)
+            caller.named()
             yield caller
 
     async def drain(self, timeout_s: float) -> None:

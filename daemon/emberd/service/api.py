@@ -27,7 +27,14 @@ class Method:
 
 
 _MODEL_ERRORS = ("MODEL_NOT_FOUND", "MODEL_INVALID", "MODEL_LOAD_FAILED", "DOWNLOAD_FAILED")
-_WORK_ERRORS = ("TEXT_TOO_LONG", "EMBEDDING_FAILED", "DEADLINE_EXCEEDED", "OVERLOADED")
+_WORK_ERRORS = (
+    "TEXT_TOO_LONG",
+    "EMBEDDING_FAILED",
+    "DEADLINE_EXCEEDED",
+    "OVERLOADED",
+    "RATE_LIMITED",
+    "UPSTREAM_UNAVAILABLE",
+)
 
 METHODS: dict[str, Method] = {
     method.name: method
@@ -44,8 +51,9 @@ METHODS: dict[str, Method] = {
             "embed",
             p.EmbedParams,
             "Turn texts into vectors: from the cache where they are known, else by the model.",
-            "{model, fingerprint, dim, count, vectors, hits: {tier: n}, computed, deduplicated, "
-            "tokens, truncated: [index], errors: [{index, code, message, ...}]}",
+            "{model, fingerprint, instead_of: name | null, dim, count, vectors, hits: {tier: n}, "
+            "computed, deduplicated, tokens, truncated: [index], "
+            "errors: [{index, code, message, ...}]}",
             ("NAMESPACE_NOT_FOUND", *_MODEL_ERRORS, *_WORK_ERRORS),
         ),
         Method(
@@ -58,8 +66,9 @@ METHODS: dict[str, Method] = {
         Method(
             "count_tokens",
             p.CountTokensParams,
-            "Tokens of each text, special tokens included, before any truncation.",
-            "{model, tokens: [n], max_tokens}",
+            "Tokens of each text, special tokens included, before any truncation; for a plugin's "
+            "model an estimate, a token every three bytes.",
+            "{model, tokens: [n], max_tokens, is_estimate}",
             _MODEL_ERRORS,
         ),
         Method(
@@ -69,7 +78,12 @@ METHODS: dict[str, Method] = {
             "{name, model, fingerprint, dim, documents, state, ...}",
             ("COLLECTION_EXISTS", *_MODEL_ERRORS),
         ),
-        Method("collections.list", p.NoParams, "Every collection.", "[{name, ...}]"),
+        Method(
+            "collections.list",
+            p.NoParams,
+            "Every collection; opens none.",
+            "[{name, model, fingerprint, dim, dtype, created, documents, size_bytes, state}]",
+        ),
         Method(
             "collections.info",
             p.CollectionParams,
@@ -87,7 +101,8 @@ METHODS: dict[str, Method] = {
         Method(
             "collections.rebuild",
             p.CollectionParams,
-            "Begin to build the graph anew; exact search serves meanwhile.",
+            "Begin to build the graph anew, where that is not being done already; exact search "
+            "serves meanwhile.",
             "{started}",
             ("COLLECTION_NOT_FOUND",),
         ),
@@ -132,6 +147,40 @@ METHODS: dict[str, Method] = {
             "The nearest documents of each query.",
             "{results: [[{id, score, text, metadata, snippet, vector, explain}]]}",
             ("COLLECTION_NOT_FOUND", "COLLECTION_MODEL_MISMATCH", *_MODEL_ERRORS, *_WORK_ERRORS),
+        ),
+        Method(
+            "plugins.list",
+            p.NoParams,
+            "Every plugin that is installed, with its state and figures.",
+            "[PluginStats]",
+        ),
+        Method(
+            "plugins.info",
+            p.PluginParams,
+            "One plugin, with its settings (secrets masked), hooks and folder.",
+            "PluginStats with {last_error, settings, hooks, folder}",
+            ("PLUGIN_NOT_FOUND",),
+        ),
+        Method(
+            "plugins.enable",
+            p.PluginParams,
+            "Bring back a plugin that tripped or was disabled.",
+            "PluginStats",
+            ("PLUGIN_NOT_FOUND", "INVALID_REQUEST"),
+        ),
+        Method(
+            "plugins.disable",
+            p.PluginParams,
+            "Call a plugin no more, until it is enabled or the daemon restarts.",
+            "PluginStats",
+            ("PLUGIN_NOT_FOUND", "INVALID_REQUEST"),
+        ),
+        Method(
+            "plugins.check",
+            p.PluginCheckParams,
+            "Run the plugins' own checks again; the state `check_error` tells of one that failed.",
+            "[PluginStats]",
+            ("PLUGIN_NOT_FOUND",),
         ),
         Method("cache.stats", p.NoParams, "Tiers, write-behind and namespaces.", "CacheStats"),
         Method(

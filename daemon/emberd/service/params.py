@@ -26,6 +26,8 @@ __all__ = [
     "ModelParams",
     "NoParams",
     "Params",
+    "PluginCheckParams",
+    "PluginParams",
     "ScanParams",
     "SearchParams",
     "SimilarityParams",
@@ -100,6 +102,13 @@ class EmbedParams(Params, frozen=True):
     use_cache: Annotated[bool, Meta(description="look vectors up in the cache and keep them")] = (
         True
     )
+    fallback: Annotated[
+        bool,
+        Meta(
+            description="where a plugin's model cannot be reached, let the model answer that its "
+            "settings name; the reply says which one did"
+        ),
+    ] = True
 
 
 class SimilarityParams(Params, frozen=True):
@@ -230,6 +239,14 @@ class StatsParams(Params, frozen=True):
     fresh: Annotated[bool, Meta(description="wait for the next snapshot (a second at most)")] = (
         False
     )
+
+
+class PluginParams(Params, frozen=True):
+    name: Annotated[str, Meta(description="the plugin's name")]
+
+
+class PluginCheckParams(Params, frozen=True):
+    name: Annotated[str | None, Meta(description="a plugin's name; null checks all")] = None
 
 
 class SubscribeParams(Params, frozen=True):

@@ -22,10 +22,12 @@ from emberd.errors import (
     ShuttingDownError,
     UnauthenticatedError,
 )
+from emberd.plugins.manager import Plugins
 from emberd.service import params as p
 from emberd.service.api import METHODS
 from emberd.service.callers import Caller
 from emberd.service.collections import CollectionService
+from emberd.service.embedder_models import estimate_tokens
 from emberd.service.embedding import EmbeddingService
 from emberd.service.registry import ModelRegistry
 from emberd.service.subscriptions import Snapshots
@@ -53,6 +55,7 @@ class Service:
         embedding: EmbeddingService,
         collections: CollectionService,
         snapshots: Snapshots,
+        plugins: Plugins,
         shut_down: Callable[[str], None],
     ) -> None:
         self._settings = settings
@@ -62,6 +65,7 @@ class Service:
         self._embedding = embedding
         self._collections = collections
         self._snapshots = snapshots
+        self._plugins = plugins
         self._shut_down = shut_down
         self.is_draining = False
         self._handlers: dict[str, tuple[type[p.Params], Callable[[Any, Caller], Result]]] = {
@@ -143,8 +147,13 @@ class Service:
         model = await self._registry.ensure(params.model)
         return {
             "model": model.info.name,
-            "tokens": await self._engine.count_tokens(model.fingerprint, texts),
+            "tokens": (
+                estimate_tokens(texts)
+                if model.plugged is not None
+                else await self._engine.count_tokens(model.fingerprint, texts)
+            ),
             "max_tokens": model.info.max_tokens,
+            "is_estimate": model.plugged is not None,
         }
 
     def _cache_stats(self, params: p.NoParams, caller: Caller) -> dict[str, Any]:
@@ -199,6 +208,28 @@ class Service:
 
     async def _models_unload(self, params: p.ModelParams, caller: Caller) -> dict[str, Any]:
         return {"name": params.name, "unloaded": await self._registry.unload(params.name)}
+
+    def _plugins_list(self, params: p.NoParams, caller: Caller) -> list[dict[str, Any]]:
+        return [msgspec.to_builtins(stats) for stats in self._plugins.stats()]
+
+    def _plugins_info(self, params: p.PluginParams, caller: Caller) -> dict[str, Any]:
+        return self._plugins.info(params.name)
+
+    async def _plugins_enable(self, params: p.PluginParams, caller: Caller) -> dict[str, Any]:
+        stats: dict[str, Any] = msgspec.to_builtins(await self._plugins.enable(params.name))
+        return stats
+
+    async def _plugins_disable(self, params: p.PluginParams, caller: Caller) -> dict[str, Any]:
+        reason = f"Disabled by {caller.name or 'a client'} (pid {caller.pid})"
+        stats: dict[str, Any] = msgspec.to_builtins(
+            await self._plugins.disable(params.name, reason)
+        )
+        return stats
+
+    async def _plugins_check(
+        self, params: p.PluginCheckParams, caller: Caller
+    ) -> list[dict[str, Any]]:
+        return [msgspec.to_builtins(stats) for stats in await self._plugins.check(params.name)]
 
     def _stats(self, params: p.StatsParams, caller: Caller) -> Result:
         return self._snapshots.next_plain() if params.fresh else self._snapshots.latest_plain()

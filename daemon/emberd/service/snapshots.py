@@ -12,6 +12,7 @@ import msgspec
 from emberd import __version__
 from emberd.cache import Cache
 from emberd.engine import Engine
+from emberd.plugins.manager import Plugins
 from emberd.service.callers import Caller
 from emberd.service.collections import CollectionService
 from emberd.service.registry import ModelRegistry
@@ -36,6 +37,7 @@ class SnapshotBuilder:
         statistics: Statistics,
         collections: CollectionService,
         events: EventLog,
+        plugins: Plugins,
         socket: str,
         take_lag_ms: Callable[[], float],
     ) -> None:
@@ -47,6 +49,7 @@ class SnapshotBuilder:
         self._statistics = statistics
         self._collections = collections
         self._events = events
+        self._plugins = plugins
         self._socket = socket
         self._take_lag_ms = take_lag_ms
         self._process = psutil.Process()
@@ -63,6 +66,9 @@ class SnapshotBuilder:
         self._last = now
         self._sequence += 1
         engine = self._engine.stats()
+        cache = self._cache.stats()
+        self._plugins.tick()
+        self._plugins.count_built_in(cache.tiers)
         clients = [caller.stats(window_s) for caller in callers]
         clients.sort(key=lambda client: (-client.texts_per_s, -client.texts, client.id))
         return Snapshot(
@@ -72,11 +78,12 @@ class SnapshotBuilder:
             daemon=self._daemon(now, window_s, is_draining, problems),
             requests=self._statistics.take_requests(window_s),
             texts=self._statistics.take_texts(window_s, _mean_cost_s(engine)),
-            cache=self._cache.stats(),
+            cache=cache,
             engine=engine,
             index=self._collections.stats(),
             models=self._registry.stats(),
             clients=clients[:_CLIENTS_SHOWN],
+            plugins=self._plugins.stats(),
             events=self._events.records(),
         )
 

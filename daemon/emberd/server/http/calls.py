@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from emberd.config import LimitSettings
 from emberd.errors import EmberdError, InvalidParamsError
+from emberd.server.http.counting import Outcome
 from emberd.service.callers import Caller
+from emberd.service.observation import amounts_of
 from emberd.wire.snapshot import Snapshot
 
 __all__ = ["Call", "Context", "ServiceLike", "renamed"]
@@ -47,11 +49,17 @@ class Call:
     body: bytes | bytearray
     tail: str = ""
     """What the path holds in the place of the route's parameter."""
+    outcome: Outcome = field(default_factory=Outcome)
 
     async def ask(self, method: str, **params: Any) -> Any:
         """The service's answer; raises EmberdError."""
         result = self.context.service.call(method, [params], self.caller)
-        return await result if asyncio.iscoroutine(result) else result
+        if asyncio.iscoroutine(result):
+            result = await result
+        texts, tokens = amounts_of(method, result)
+        self.outcome.texts += texts
+        self.outcome.tokens += tokens
+        return result
 
     def request_options(self) -> dict[str, Any]:
         """What a client of any dialect can say in headers: the namespace and a deadline."""

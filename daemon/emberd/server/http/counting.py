@@ -7,7 +7,9 @@ from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from emberd.errors import CancelledRequestError
 from emberd.service.callers import Caller
+from emberd.service.observation import Observation
 from emberd.service.statistics import Statistics
 
 __all__ = ["Callers", "Outcome"]
@@ -20,6 +22,10 @@ class Outcome:
     """Of one request. One that ends without an answer has failed."""
 
     is_failed: bool = True
+    error: str = CancelledRequestError.code
+    """The code, where it has failed."""
+    texts: int = 0
+    tokens: int = 0
 
 
 class Callers:
@@ -30,10 +36,12 @@ class Callers:
         make: Callable[[str], Caller],
         release: Callable[[Caller], None],
         statistics: Statistics,
+        observation: Observation | None = None,
     ) -> None:
         self._make = make
         self._release = release
         self._statistics = statistics
+        self._observation = observation
         self._by_connection: dict[Hashable, Caller] = {}
 
     def of(self, connection: Hashable, agent: str) -> Caller:
@@ -58,15 +66,17 @@ class Callers:
             self.forget(connection)
 
     @contextmanager
-    def counted(self, method: str, caller: Caller) -> Iterator[Outcome]:
+    def counted(self, method: str, caller: Caller, outcome: Outcome) -> Iterator[None]:
         """Count a request as one of the service's `method`, as the socket's sessions do."""
-        outcome = Outcome()
         started = time.perf_counter()
+        told, observation = 0, self._observation
+        if observation is not None:
+            told = observation.received(method, caller)
         caller.requests += 1
         caller.in_flight += 1
         self._statistics.in_flight += 1
         try:
-            yield outcome
+            yield
         finally:
             seconds = time.perf_counter() - started
             caller.in_flight -= 1
@@ -74,3 +84,13 @@ class Callers:
             caller.failed += outcome.is_failed
             caller.latency.record(seconds)
             self._statistics.record(method, seconds, failed=outcome.is_failed)
+            if observation is not None:
+                observation.ended(
+                    told,
+                    method,
+                    caller,
+                    seconds,
+                    texts=outcome.texts,
+                    tokens=outcome.tokens,
+                    error=outcome.error if outcome.is_failed else "",
+                )

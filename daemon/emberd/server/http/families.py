@@ -22,6 +22,15 @@ Series: TypeAlias = Iterator[tuple[Mapping[str, str], float]]
 
 _TIER_STATES = ("ok", "read_only", "tripped", "off")
 _MODEL_STATES = ("loading", "loaded", "failed")
+_PLUGIN_STATES = (
+    "off",
+    "blocked",
+    "load_error",
+    "settings_error",
+    "check_error",
+    "enabled",
+    "tripped",
+)
 _TRANSPORTS = ("unix", "tcp", "http")
 
 
@@ -61,6 +70,10 @@ def _namespace(field: str) -> Read:
     return lambda s: [({"namespace": row.name}, getattr(row, field)) for row in s.cache.namespaces]
 
 
+def _plugin(field: str) -> Read:
+    return lambda s: [({"plugin": row.name}, getattr(row, field)) for row in s.plugins]
+
+
 def _tier_labels(tier: TierStats) -> dict[str, str]:
     return {"tier": tier.name, "kind": tier.kind}
 
@@ -96,6 +109,16 @@ def _tier_latency(snapshot: Snapshot) -> Series:
 def _tier_state(snapshot: Snapshot) -> Series:
     for tier in snapshot.cache.tiers:
         yield from _states(_tier_labels(tier), tier.state, _TIER_STATES)
+
+
+def _plugin_state(snapshot: Snapshot) -> Series:
+    for plugin in snapshot.plugins:
+        yield from _states({"plugin": plugin.name}, plugin.state, _PLUGIN_STATES)
+
+
+def _plugin_latency(snapshot: Snapshot) -> Series:
+    for plugin in snapshot.plugins:
+        yield from _quantiles({"plugin": plugin.name}, plugin.latency)
 
 
 def _model_state(snapshot: Snapshot) -> Series:
@@ -230,4 +253,14 @@ FAMILIES = (
         "Texts answered since the model was loaded.",
         lambda s: [({"model": model.name}, model.texts) for model in s.models],
     ),
+    # plugins
+    _gauge("plugin_state", "1 for the state that a plugin is in.", _plugin_state),
+    _counter("plugin_calls", "Calls of a plugin.", _plugin("calls")),
+    _counter("plugin_errors", "Errors of a plugin.", _plugin("errors")),
+    _counter("plugin_trips", "Times that errors have tripped a plugin.", _plugin("trips")),
+    _counter(
+        "plugin_dropped", "Records that an observer was too slow to take.", _plugin("dropped")
+    ),
+    _counter("plugin_busy_seconds", "Time spent in a plugin's calls.", _plugin("busy_s")),
+    _gauge("plugin_latency_seconds", "Latency of the window's calls.", _plugin_latency),
 )

@@ -20,6 +20,7 @@ from emberd.server.http.routes import Route, error_reply, find_route
 from emberd.server.http.statuses import Refusal
 from emberd.server.http.transport import check_content_type, read_body, send
 from emberd.service.callers import Caller
+from emberd.service.observation import Observation
 from emberd.service.statistics import Statistics
 from emberd.telemetry import EventLog
 from emberd.wire.snapshot import Snapshot
@@ -50,12 +51,13 @@ class Gateway:
         release_caller: Callable[[Caller], None],
         latest_snapshot: Callable[[], Snapshot],
         events: EventLog,
+        observation: Observation | None = None,
     ) -> None:
         self._settings = settings
         self._limits = limits
         self._guard = Guard(settings)
         self._context = Context(service, limits, latest_snapshot)
-        self._callers = Callers(make_caller, release_caller, statistics)
+        self._callers = Callers(make_caller, release_caller, statistics, observation)
         self._events = events
         self._open: set[asyncio.Task[Any]] = set()
         self._idle = asyncio.Event()
@@ -120,9 +122,9 @@ class Gateway:
                 return await self._send(request, error_reply(exc, request.path))
             if route.counted_as is None:
                 return await self._send(request, await self._answer(route, call, request.path))
-            with self._callers.counted(route.counted_as, call.caller) as outcome:
+            with self._callers.counted(route.counted_as, call.caller, call.outcome):
                 reply = await self._answer(route, call, request.path)
-                outcome.is_failed = reply.status >= 400
+                call.outcome.is_failed, call.outcome.error = reply.status >= 400, reply.error
                 return await self._send(request, reply)
 
     async def _admit(self, request: web.BaseRequest) -> tuple[Route, Call]:

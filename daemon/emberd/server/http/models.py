@@ -17,7 +17,7 @@ class ModelRow(msgspec.Struct, frozen=True, kw_only=True):
     """A row of `models.list`; what the dialects tell of a model."""
 
     name: str
-    state: Literal["loaded", "stored", "available"]
+    state: Literal["loaded", "failed", "stored", "available"]
     dim: int
     max_tokens: int
     fingerprint: str | None = None

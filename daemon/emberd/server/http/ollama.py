@@ -80,6 +80,8 @@ def error_value(error: EmberdError, status: int) -> dict[str, Any]:
 async def _embed(
     call: Call, model: str, field: str, texts: str | list[str], **params: Any
 ) -> Embedded:
+    # The answer's `model` is the name as the client wrote it, so another must not answer.
+    params["fallback"] = False
     return await embed(call, {"texts": field}, texts=texts, model=_name_of(model), **params)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 from emberd import __version__
@@ -97,7 +97,8 @@ def error_reply(error: EmberdError | Refusal, path: str) -> Reply:
     else:
         status, headers = status_of(error), {}
     headers = retry_headers(error, status) | headers
-    return json_reply(_shape_of(path)(error, status), status, headers)
+    reply = json_reply(_shape_of(path)(error, status), status, headers)
+    return replace(reply, error=error.code)
 
 
 def _verbs_of(path: str) -> tuple[dict[str, Route], str]:

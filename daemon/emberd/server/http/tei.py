@@ -47,6 +47,7 @@ async def embed_inputs(call: Call) -> Reply:
         dimensions=body.dimensions,
         truncate=_truncate(body),
         prompt=body.prompt_name,
+        fallback=False,  # bare rows cannot name another model
     )
     rows = await encode_items(number_blocks(found.vectors), found.vectors.size)
     return rows_reply(rows, found.headers)
