@@ -27,12 +27,21 @@ class Caller:
     in_flight: int = 0
     requests: int = 0
     failed: int = 0
+    limited: int = 0
     texts: int = 0
     hits: int = 0
     latency: Histogram = field(default_factory=Histogram)
     window: Counter[str] = field(default_factory=Counter)
     push: Callable[[dict[str, Any]], None] = lambda snapshot: None
     """Hands the newest snapshot to a subscriber; drops it where the last is still unsent."""
+    name_of: Callable[[int], str] = lambda pid: ""
+    """The name of a process; asked when somebody wants it, as it costs more than a request."""
+
+    def named(self) -> str:
+        """The name that the client gave, else that of its process."""
+        if not self.name and self.pid:
+            self.name = self.name_of(self.pid)
+        return self.name
 
     def stats(self, window_s: float) -> ClientStats:
         """Figures for the snapshot; starts a new window."""
@@ -49,6 +58,7 @@ class Caller:
             in_flight=self.in_flight,
             requests=self.requests,
             failed=self.failed,
+            limited=self.limited,
             texts=self.texts,
             texts_per_s=texts / window_s,
             hit_ratio=hits / texts if texts else 0.0,
