@@ -24,6 +24,7 @@ from emberd.engine.events import (
 from emberd.engine.intake import encode_texts, slices
 from emberd.engine.lanes import LanePool
 from emberd.engine.ledger import Ledger
+from emberd.engine.meter import OnBatch
 from emberd.engine.planner import PlanRules
 from emberd.engine.report import engine_problems, engine_stats
 from emberd.engine.residents import Residents
@@ -170,6 +171,11 @@ class Engine:
                 raise count
             counts.append(count)
         return counts
+
+    def tell_batches(self, on_batch: OnBatch) -> None:
+        """Call `on_batch` for every batch that ends from now on, on any thread; it must not
+        block."""
+        self._dispatcher.meter.on_batch = on_batch
 
     def stats(self) -> EngineStats:
         """The engine's part of the snapshot; rates and shares are of the time since the last."""

@@ -11,10 +11,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from emberd.engine.text import Batch
+from emberd.errors import EmbeddingFailedError
 from emberd.telemetry import Histogram
 from emberd.wire.snapshot import BatchStats
 
-__all__ = ["Meter", "Totals", "Window"]
+__all__ = ["Meter", "OnBatch", "Totals", "Window"]
+
+OnBatch = Callable[[int, int, float, str], None]
+"""`(texts, tokens, seconds, error)`; the error's code, or "" where there is none."""
 
 
 @dataclass(slots=True)
@@ -49,6 +53,9 @@ class Meter:
     clock: Callable[[], float] = time.monotonic
     totals: Totals = field(default_factory=Totals)
     latency: Histogram = field(default_factory=Histogram)
+    on_batch: OnBatch | None = None
+    """Told of every batch that ends, on its caller's thread and under the dispatcher's lock: it
+    must not block."""
     _since: dict[int, float] = field(default_factory=dict)
     _last: Totals = field(default_factory=Totals)
     _last_s: float = 0.0
@@ -65,6 +72,9 @@ class Meter:
         seconds = self.clock() - self._since.pop(caller)
         totals = self.totals
         totals.busy_s += seconds
+        if self.on_batch is not None:
+            error = EmbeddingFailedError.code if failed else ""
+            self.on_batch(len(batch.texts), batch.tokens, seconds, error)
         if failed:
             totals.failed += 1
             return

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
 
-from emberd.cache import Cache, Flights, KeySpace
+from emberd.cache import Cache, Flights
 from emberd.cache.values import pack_values
 from emberd.engine import Embedded, Engine
 from emberd.errors import CancelledRequestError, EmberdError, InternalError
@@ -20,7 +20,7 @@ from emberd.service.statistics import Statistics
 if TYPE_CHECKING:
     from emberd.service.embedding import Work
 
-__all__ = ["Computations"]
+__all__ = ["Computations", "priority_of"]
 
 _INTERACTIVE_TEXTS = 16
 _TEXTS_A_TURN = 512
@@ -33,8 +33,8 @@ Outcome = bytes | EmberdError
 class _Landing:
     """One text under computation; `value` is settled with its cached form."""
 
-    model: LoadedModel
-    space: KeySpace
+    work: Work
+    """Of the request that began it; others may wait for it too."""
     text: str
     key: bytes
     value: asyncio.Future[bytes]
@@ -93,7 +93,11 @@ class Computations:
             raise
         outcomes: dict[str, Outcome] = {}
         good: list[tuple[str, Embedded]] = []
-        for text, result in (await _outcomes(texts, embedded)).items():
+        try:
+            results = await _outcomes(texts, embedded)
+        finally:
+            work.computed_tokens += _tokens_of(embedded)
+        for text, result in results.items():
             if isinstance(result, EmberdError):
                 outcomes[text] = result
             else:
@@ -123,11 +127,13 @@ class Computations:
         self, work: Work, texts: Sequence[str], wanted: int
     ) -> list[asyncio.Future[Embedded]]:
         prefix = work.space.prompt
+        contents = [prefix + text for text in texts] if prefix else texts
+        truncate = work.params.truncate
+        priority = work.params.priority or priority_of(wanted)
+        if (plugged := work.model.plugged) is not None:
+            return plugged.submit(contents, truncate=truncate, priority=priority)
         return self._engine.submit(
-            work.model.fingerprint,
-            [prefix + text for text in texts] if prefix else texts,
-            truncate=work.params.truncate,
-            priority=work.params.priority or _priority(wanted),
+            work.model.fingerprint, contents, truncate=truncate, priority=priority
         )
 
     def _launch(self, work: Work, texts: list[str], keys: list[bytes], wanted: int) -> None:
@@ -136,7 +142,7 @@ class Computations:
         create_future = asyncio.get_running_loop().create_future
         submitted = self._submit(work, texts, wanted)
         landings = [
-            _Landing(work.model, work.space, text, key, create_future(), embedded)
+            _Landing(work, text, key, create_future(), embedded)
             for text, key, embedded in zip(texts, keys, submitted, strict=True)
         ]
         for landing in landings:
@@ -163,13 +169,14 @@ class Computations:
                 if not landing.value.done():
                     landing.value.set_exception(error)
             else:
-                good.setdefault(id(landing.space), []).append(landing)
+                good.setdefault(id(landing.work.space), []).append(landing)
         for group in good.values():
             self._keep(group)
 
     def _keep(self, landings: list[_Landing]) -> None:
-        first = landings[0]
-        values = _pack([landing.embedded.result() for landing in landings], first.model)
+        first = landings[0].work
+        results = [landing.embedded.result() for landing in landings]
+        values = _pack(results, first.model)
         self._counts.computed += len(values)  # now, and not when the request ends: it may be long
         self._cache.store(
             first.space,
@@ -177,7 +184,8 @@ class Computations:
             [landing.key for landing in landings],
             values,
         )
-        for landing, value in zip(landings, values, strict=True):
+        for landing, result, value in zip(landings, results, values, strict=True):
+            landing.work.computed_tokens += result.tokens
             if not landing.value.done():
                 landing.value.set_result(value)
 
@@ -193,13 +201,23 @@ def _pack(results: Sequence[Embedded], model: LoadedModel) -> list[bytes]:
     )
 
 
-def _priority(texts: int) -> Literal["interactive", "bulk"]:
+def priority_of(texts: int) -> Literal["interactive", "bulk"]:
+    """The priority of a request that names none."""
     return "interactive" if texts <= _INTERACTIVE_TEXTS else "bulk"
 
 
 def _slices(count: int) -> Iterator[slice]:
     """Parts that keep the event loop busy for a few milliseconds each."""
     return (slice(start, start + _TEXTS_A_TURN) for start in range(0, count, _TEXTS_A_TURN))
+
+
+def _tokens_of(futures: Sequence[asyncio.Future[Embedded]]) -> int:
+    """Tokens of what is there."""
+    return sum(
+        future.result().tokens
+        for future in futures
+        if future.done() and not future.cancelled() and future.exception() is None
+    )
 
 
 def _leave(futures: Sequence[asyncio.Future[Any]]) -> None:

@@ -6,7 +6,8 @@ A request whose texts are all in the memory tier is answered without a task.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Mapping, Sequence
+import time
+from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,7 +16,6 @@ import numpy.typing as npt
 from msgspec import structs
 
 from emberd.cache import Cache, KeySpace
-from emberd.cache.values import unpack_value, unpack_values
 from emberd.config import LimitSettings
 from emberd.errors import (
     DeadlineExceededError,
@@ -23,13 +23,16 @@ from emberd.errors import (
     InvalidParamsError,
     NamespaceNotFoundError,
     TextTooLongError,
+    UpstreamUnavailableError,
 )
+from emberd.service.admission import Admission
 from emberd.service.callers import Caller
 from emberd.service.compute import Computations
+from emberd.service.fallback import Fallbacks
 from emberd.service.params import EmbedParams
 from emberd.service.registry import LoadedModel, ModelRegistry
+from emberd.service.replies import reply_of, vectors_of
 from emberd.service.statistics import Statistics
-from emberd.wire.vectors import encode_vectors, vectors_to_lists
 
 __all__ = ["EmbeddingService", "Work"]
 
@@ -48,10 +51,15 @@ class Work:
     values: list[bytes | None]
     hits: dict[str, int] = field(default_factory=dict)
     computed: int = 0
+    computed_tokens: int = 0
+    """Of what this request had computed, so far."""
     deduplicated: int = 0
     errors: dict[int, EmberdError] = field(default_factory=dict)
     where: str = "texts"
     """The parameter that holds the texts, for errors."""
+    tried: tuple[str, ...] = ()
+    """The models that could not be reached, for which this one stands in; the first was asked
+    for."""
 
 
 class EmbeddingService:
@@ -65,6 +73,8 @@ class EmbeddingService:
         statistics: Statistics,
         limits: LimitSettings,
         namespaces: frozenset[str],
+        admission: Admission | None = None,
+        fallbacks: Fallbacks | None = None,
     ) -> None:
         self._registry = registry
         self._cache = cache
@@ -72,6 +82,8 @@ class EmbeddingService:
         self._counts = statistics.texts
         self._limits = limits
         self._namespaces = namespaces
+        self._admission = admission
+        self._fallbacks = fallbacks
 
     def embed(
         self, params: EmbedParams, caller: Caller
@@ -119,7 +131,7 @@ class EmbeddingService:
         work.where = where
         await self._fill(work)
         self._count(work)
-        return unpack_values(_known(work.values), model.info.dim, model.dtype)[0], work
+        return vectors_of(work), work
 
     def namespace_of(self, name: str | None, caller: Caller) -> str:
         """The namespace of a request. Raises NamespaceNotFoundError for an undeclared one."""
@@ -153,7 +165,7 @@ class EmbeddingService:
         return await self._finish(self.begin(params, caller, model))
 
     async def _finish(self, work: Work) -> dict[str, Any]:
-        await self._fill(work)
+        work = await self._filled(work)
         if len(work.texts) > _REPLY_ON_LOOP_TEXTS:
             reply = await asyncio.to_thread(reply_of, work)
             self._count(work)
@@ -165,6 +177,48 @@ class EmbeddingService:
         self._count(work)
         self._counts.truncated += len(reply["truncated"])
         return reply
+
+    async def _filled(self, work: Work) -> Work:
+        """The work with every value; that of the fallback model where the one that was asked for
+        cannot be reached, and the request allows it."""
+        began = time.monotonic()
+        raised: UpstreamUnavailableError | None = None
+        try:
+            await self._fill(work)
+        except UpstreamUnavailableError as exc:
+            raised = exc
+        outage = raised or _outage_in(work)
+        if outage is not None:
+            other = await self._instead_of(work, outage, time.monotonic() - began)
+            if other is not None:
+                return await self._filled(other)
+        if raised is not None:
+            raise raised
+        return work
+
+    async def _instead_of(
+        self, work: Work, outage: UpstreamUnavailableError, seconds: float
+    ) -> Work | None:
+        """The same request to the fallback model, in the time that is left of it."""
+        params, tried = work.params, (*work.tried, work.model.info.name)
+        if self._fallbacks is None or not params.fallback or work.model.fallback in tried:
+            return None
+        left_s = None
+        if params.deadline_ms is not None:
+            left_s = max(params.deadline_ms / 1e3 - seconds, 1e-3)
+            params = structs.replace(params, deadline_ms=left_s * 1e3)
+        try:
+            model = await self._fallbacks.find(work.model, outage, left_s)
+        except TimeoutError:
+            raise _deadline_passed(work.params) from None
+        if model is None:
+            return None
+        try:
+            other = self.begin(params, work.caller, model)
+        except InvalidParamsError as exc:
+            raise outage from exc  # fewer dimensions, or not the prompt that was asked for
+        other.tried = tried
+        return other
 
     async def _fill(self, work: Work) -> None:
         """Find or compute every value that the memory tier did not have."""
@@ -188,7 +242,7 @@ class EmbeddingService:
     async def _find_or_compute(self, work: Work, missing: dict[str, list[int]]) -> None:
         texts = list(missing)
         if not work.params.use_cache:
-            self._take(work, missing, await self._computations.uncached(work, texts))
+            self._take(work, missing, await self._compute(work, texts))
             return
         keys = (
             work.space.keys(texts)
@@ -205,7 +259,22 @@ class EmbeddingService:
         self._take(work, missing, found)
         if rest:
             rest_texts, rest_keys = [texts[i] for i in rest], [keys[i] for i in rest]
-            self._take(work, missing, await self._computations.cached(work, rest_texts, rest_keys))
+            self._take(work, missing, await self._compute(work, rest_texts, rest_keys))
+
+    async def _compute(
+        self, work: Work, texts: list[str], keys: list[bytes] | None = None
+    ) -> dict[str, bytes | EmberdError]:
+        """Compute what no tier had, where the rate limiters let it in; without keys, it is neither
+        looked for among what others compute nor kept."""
+
+        def compute() -> Coroutine[Any, Any, dict[str, bytes | EmberdError]]:
+            if keys is None:
+                return self._computations.uncached(work, texts)
+            return self._computations.cached(work, texts, keys)
+
+        if self._admission is None:
+            return await compute()
+        return await self._admission.run(work, texts, compute)
 
     def _take(
         self,
@@ -276,44 +345,10 @@ class EmbeddingService:
         work.model.texts += len(work.texts)
 
 
-def reply_of(work: Work) -> dict[str, Any]:
-    """The result of `embed`; touches nothing shared, so it may run on any thread."""
-    model, params, values = work.model, work.params, _known(work.values)
-    if len(values) == 1:
-        vector, tokens, is_truncated = unpack_value(values[0], model.info.dim, model.dtype)
-        vectors, truncated = vector[None], [0] if is_truncated else []
-    else:
-        vectors, counts, cut = unpack_values(values, model.info.dim, model.dtype)
-        tokens, truncated = int(counts.sum()), np.flatnonzero(cut).tolist()
-    if params.dimensions is not None and params.dimensions < model.info.dim:
-        vectors = cut_dimensions(vectors, params.dimensions)
-    encode = encode_vectors if params.format == "bin" else vectors_to_lists
-    return {
-        "model": model.info.name,
-        "fingerprint": model.fingerprint,
-        "dim": vectors.shape[1],
-        "count": len(values),
-        "vectors": encode(vectors, params.dtype),
-        "hits": work.hits,
-        "computed": work.computed,
-        "deduplicated": work.deduplicated,
-        "tokens": tokens,
-        "truncated": truncated,
-        "errors": [
-            {"index": index, **error.to_wire()} for index, error in sorted(work.errors.items())
-        ],
-    }
-
-
-def cut_dimensions(vectors: npt.NDArray[np.float32], dimensions: int) -> npt.NDArray[np.float32]:
-    """The first `dimensions` of each row, normalised again; a zero row stays zero."""
-    cut = vectors[:, :dimensions]
-    norms = np.linalg.norm(cut, axis=1, keepdims=True)
-    return np.ascontiguousarray(cut / np.where(norms == 0, 1, norms), dtype=np.float32)
-
-
-def _known(values: Sequence[bytes | None]) -> list[bytes]:
-    return [value for value in values if value is not None]
+def _outage_in(work: Work) -> UpstreamUnavailableError | None:
+    """What a text failed with whose model could not be reached."""
+    errors = work.errors.values()
+    return next((error for error in errors if isinstance(error, UpstreamUnavailableError)), None)
 
 
 def _placed(error: EmberdError, where: str, index: int) -> EmberdError:

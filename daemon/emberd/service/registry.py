@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Mapping
 from typing import Any
 
 from emberd.cache import KeySpace
@@ -12,6 +13,8 @@ from emberd.config import ModelSettings
 from emberd.engine import Engine
 from emberd.errors import EmberdError, InvalidParamsError, ModelNotFoundError
 from emberd.models import CATALOG, ModelInfo, ModelStore, StoredModel, canonical_name, pull
+from emberd.plugins.contracts import EmbedderModel
+from emberd.service.embedder_models import Embedders, PluggedModel
 from emberd.telemetry import EventLog
 from emberd.wire.snapshot import ModelStats
 
@@ -21,15 +24,29 @@ _SPACES_KEPT = 1024
 
 
 class LoadedModel:
-    """A model that the engine holds, with what the cache needs to know of it."""
+    """A model that can compute, with what the cache needs to know of it.
 
-    def __init__(self, info: ModelInfo, dtype: Dtype) -> None:
+    `plugged` is what computes it where that is a plugin's embedder, and None for the engine.
+    """
+
+    def __init__(
+        self,
+        info: ModelInfo | EmbedderModel,
+        dtype: Dtype,
+        plugged: PluggedModel | None = None,
+    ) -> None:
         self.info = info
+        self.plugged = plugged
         self.fingerprint = info.fingerprint
         self.dtype = dtype
         self.value_size = value_size(info.dim, dtype)
         self.texts = 0
         self._spaces: dict[tuple[str, str, str], KeySpace] = {}
+
+    @property
+    def fallback(self) -> str | None:
+        """The model that answers whole requests when this one's server is away."""
+        return self.info.fallback if isinstance(self.info, EmbedderModel) else None
 
     def prefix_of(self, prompt: str | None, prefix: str | None) -> str:
         """The words put before each text. Raises InvalidParamsError for an unknown prompt."""
@@ -63,7 +80,10 @@ class LoadedModel:
 
 
 class ModelRegistry:
-    """Owned by the event loop's thread. A model is loaded once, however many requests wait."""
+    """Owned by the event loop's thread. A model is loaded once, however many requests wait.
+
+    A name is looked for in the store, then among the models of plugins, then in the catalog.
+    """
 
     def __init__(
         self,
@@ -72,12 +92,17 @@ class ModelRegistry:
         settings: ModelSettings,
         dtype: Dtype,
         events: EventLog,
+        embedders: Embedders | None = None,
     ) -> None:
         self._store = store
         self._engine = engine
         self._settings = settings
         self._dtype = dtype
         self._events = events
+        self._embedders = embedders
+        self._plugged: dict[str, LoadedModel] = {}
+        self._shadowed: set[str] = set()
+        self._asking: asyncio.Task[None] | None = None
         self._loaded: dict[str, LoadedModel] = {}
         self._loading: dict[str, asyncio.Task[LoadedModel]] = {}
         self._failed: dict[str, str] = {}
@@ -87,6 +112,13 @@ class ModelRegistry:
     @property
     def default_name(self) -> str:
         return canonical_name(self._settings.default)
+
+    async def ask_plugins(self, timeout_s: float | None = None) -> None:
+        """Ask plugins for the models that they have not told yet, and wait for the answers; those
+        that come after `timeout_s` are taken as well."""
+        if self._asking is None or self._asking.done():
+            self._asking = asyncio.create_task(self._ask_plugins())
+        await asyncio.wait([self._asking], timeout=timeout_s)
 
     def loaded(self, name: str | None) -> LoadedModel | None:
         """The model for a request's name (null is the default), when it is loaded."""
@@ -99,7 +131,7 @@ class ModelRegistry:
         A caller that goes away does not stop the loading for the others.
         """
         resolved = self.default_name if name is None else canonical_name(name)
-        model = self._loaded.get(resolved)
+        model = self._loaded.get(resolved) or self._plugged.get(resolved)
         if model is None:
             task = self._loading.get(resolved)
             if task is None:
@@ -109,12 +141,19 @@ class ModelRegistry:
         self._by_request[name] = model
         return model
 
+    async def is_here(self, name: str) -> bool:
+        """A plugin offers it, or it lies in the store: nothing needs to be fetched for it."""
+        return name in self._plugged or await asyncio.to_thread(self._store.find, name) is not None
+
     async def unload(self, name: str) -> bool:
-        """Let go of a model; its cached vectors stay. False when it was not loaded."""
+        """Let go of a model; its cached vectors stay. False when it was not loaded, and for a
+        plugin's model, of which nothing is held."""
         resolved = canonical_name(name)
         model = self._loaded.pop(resolved, None)
         self._failed.pop(resolved, None)
         if model is None:
+            if resolved in self._plugged:
+                return False
             if await asyncio.to_thread(self._store.find, resolved) is None:
                 raise self._unknown(resolved)
             return False
@@ -124,11 +163,14 @@ class ModelRegistry:
         return True
 
     async def known(self) -> list[dict[str, Any]]:
-        """Every model that is loaded, stored or in the catalog."""
+        """Every model that is loaded, offered by a plugin, stored or in the catalog."""
         stored = await asyncio.to_thread(self._stored_rows)
         names = {row["name"] for row in stored}
         for row in stored:
             row["state"] = "loaded" if row["name"] in self._loaded else "stored"
+        rows = [_plugged_row(model.plugged) for model in self._plugged.values() if model.plugged]
+        stored += rows
+        names |= {row["name"] for row in rows}
         for entry in CATALOG.values():
             if entry.name not in names:
                 stored.append(
@@ -163,6 +205,7 @@ class ModelRegistry:
             )
             for name, model in self._loaded.items()
         ]
+        rows += [self._plugged_stats(model) for model in self._plugged.values()]
         rows += [
             ModelStats(name=name, fingerprint="", dim=0, max_tokens=0, state="loading")
             for name in self._loading
@@ -183,13 +226,15 @@ class ModelRegistry:
                 "dim": model.info.dim,
                 "max_tokens": model.info.max_tokens,
             }
-            for name, model in self._loaded.items()
+            for name, model in (self._loaded | self._plugged).items()
         }
 
     async def close(self) -> None:
         """Stop loadings that are under way; a half-fetched model leaves nothing behind."""
         self._closing.set()
-        tasks = list(self._loading.values())
+        tasks: list[asyncio.Task[Any]] = list(self._loading.values())
+        if self._asking is not None:
+            tasks.append(self._asking)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -197,6 +242,8 @@ class ModelRegistry:
     async def _load(self, name: str) -> LoadedModel:
         self._failed.pop(name, None)
         try:
+            if (late := await self._offered_late(name)) is not None:
+                return late
             stored = await asyncio.to_thread(self._find_or_pull, name)
             await self._engine.load(stored)
         except EmberdError as exc:
@@ -206,6 +253,56 @@ class ModelRegistry:
             raise
         model = self._loaded[name] = LoadedModel(stored.info, self._dtype)
         return model
+
+    async def _ask_plugins(self) -> None:
+        if self._embedders is not None:
+            async for _ in self._embedders.ask():
+                await self._adopt(self._embedders.models)
+
+    async def _adopt(self, models: Mapping[str, PluggedModel]) -> None:
+        """Take over plugins' models; a name that the store has stays the store's."""
+        for name, plugged in list(models.items()):
+            if name in self._plugged:
+                continue
+            if await asyncio.to_thread(self._store.find, name) is not None:
+                self._tell_shadowed(plugged)
+            else:
+                self._plugged[name] = LoadedModel(plugged.info, self._dtype, plugged)
+
+    async def _offered_late(self, name: str) -> LoadedModel | None:
+        """The model of a plugin that could not tell its models at the start, and now can."""
+        if self._embedders is None or await asyncio.to_thread(self._store.find, name) is not None:
+            return None
+        await self.ask_plugins()
+        return self._plugged.get(name)
+
+    def _tell_shadowed(self, plugged: PluggedModel) -> None:
+        name = plugged.info.name
+        if name in self._shadowed:
+            return
+        self._shadowed.add(name)
+        self._events.emit(
+            "model.shadowed",
+            f"{name} of the {plugged.source} is not used: the store has a model of that "
+            "name. Rename one of them.",
+            level="warning",
+            model=name,
+        )
+
+    def _plugged_stats(self, model: LoadedModel) -> ModelStats:
+        plugged = model.plugged
+        is_usable = plugged is None or plugged.is_usable
+        return ModelStats(
+            name=model.info.name,
+            fingerprint=model.fingerprint,
+            dim=model.info.dim,
+            max_tokens=model.info.max_tokens,
+            precision=model.info.precision,
+            state="loaded" if is_usable else "failed",
+            message="" if plugged is None or is_usable else f"The {plugged.source} is not in use.",
+            is_default=model.info.name == self.default_name,
+            texts=model.texts,
+        )
 
     def _find_or_pull(self, name: str) -> StoredModel:
         stored = self._store.find(name)
@@ -245,3 +342,18 @@ class ModelRegistry:
             }
             for model in self._store.list()
         ]
+
+
+def _plugged_row(model: PluggedModel) -> dict[str, Any]:
+    return {
+        "name": model.info.name,
+        "state": "loaded" if model.is_usable else "failed",
+        "dim": model.info.dim,
+        "max_tokens": model.info.max_tokens,
+        "fingerprint": model.info.fingerprint,
+        "licence": model.info.licence,
+        "source": model.source,
+        "precision": model.info.precision,
+        "pooling": None,
+        "size_bytes": None,
+    }

@@ -33,10 +33,13 @@ class Snapshots:
         builder: SnapshotBuilder,
         callers: Callable[[], Iterable[Caller]],
         state: Callable[[], tuple[bool, list[str]]],
+        on_tick: Callable[[Snapshot], None] | None = None,
     ) -> None:
+        """`on_tick` gets every new snapshot; it must not block."""
         self._builder = builder
         self._callers = callers
         self._state = state
+        self._on_tick = on_tick
         self._subscriptions: dict[int, _Subscription] = {}
         self._ids = itertools.count(1)
         self._ticks = 0
@@ -100,6 +103,8 @@ class Snapshots:
         self._ticks += 1
         self.latest = self._build()
         self._settle(self._plain)
+        if self._on_tick is not None:
+            self._on_tick(self.latest)
         for subscription in self._subscriptions.values():
             if subscription.due <= self._ticks:
                 subscription.due = self._ticks + subscription.every

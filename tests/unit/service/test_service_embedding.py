@@ -21,6 +21,7 @@ from emberd.errors import (
     TextTooLongError,
 )
 from emberd.models import ModelInfo
+from emberd.service.admission import Admission
 from emberd.service.callers import Caller
 from emberd.service.compute import Computations
 from emberd.service.embedding import EmbeddingService
@@ -84,7 +85,7 @@ class Registry:
 
 
 class Bench:
-    def __init__(self) -> None:
+    def __init__(self, admission: Admission | None = None) -> None:
         self.engine = Engine()
         self.statistics = Statistics()
         self.cache = Cache(CacheSettings(), [])
@@ -97,6 +98,7 @@ class Bench:
             self.statistics,
             LimitSettings(texts=100, text_bytes=1000),
             frozenset({"default", "notes"}),
+            admission,
         )
 
     async def start(self, *texts: str, **options: Any) -> asyncio.Task[dict[str, Any]]:
