@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from emberd.cache.disk import LateLmdbTier, LmdbOptions, LmdbTier
-from emberd.testing.cache_tier import CacheTierContract
+from emberd.testing import CacheTierContract
 
 OPTIONS = LmdbOptions(budget_bytes=16 << 20)
 

@@ -6,11 +6,15 @@ class TestMyTier(CacheTierContract):
         tier = MyTier(tmp_path)
         yield tier
         tier.close()
+
+There is no test of cancellation: a tier's methods are plain calls on the cache's worker threads.
+The daemon stops waiting for one that is late, and the call itself goes on to its end.
 """
 # ruff: noqa: S101 - these are tests, wherever they live
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from hashlib import blake2b
 
@@ -33,7 +37,15 @@ def sample_items(numbers: range, size: int = 772) -> list[tuple[bytes, bytes]]:
 
 
 class CacheTierContract:
-    """Subclass it and give it a pytest fixture `tier`: an empty tier, closed at the end."""
+    """Subclass it and give it a pytest fixture `tier`: an empty tier, closed at the end.
+
+    The tier must have room for 4 MiB of values of the default size.
+    """
+
+    def break_it(self, tier: CacheTier) -> None:
+        """Make the tier fail from here on. Closing does that; override it where what the tier
+        stands on can be taken away instead, a server or a folder."""
+        tier.close()
 
     def test_it_is_a_cache_tier(self, tier: CacheTier) -> None:
         assert isinstance(tier, CacheTier)
@@ -77,9 +89,27 @@ class CacheTierContract:
         tier.set_many("default", items)
         assert tier.get_many("default", [key for key, _ in items]) == [value for _, value in items]
 
-    def test_setting_nothing_changes_nothing(self, tier: CacheTier) -> None:
+    def test_an_empty_batch_changes_nothing(self, tier: CacheTier) -> None:
+        tier.set_many("default", sample_items(range(2)))
         tier.set_many("default", [])
-        assert tier.clear("default") == 0
+        assert tier.get_many("default", []) == []
+        assert tier.delete_many("default", []) == 0
+        assert tier.clear("empty") == 0
+        assert tier.clear("default") == 2
+
+    def test_a_key_that_is_deleted_twice_in_a_batch_counts_once(self, tier: CacheTier) -> None:
+        tier.set_many("default", sample_items(range(2)))
+        assert tier.delete_many("default", [sample_key(0)] * 2) == 1
+        assert tier.get_many("default", [sample_key(0)] * 2) == [None, None]
+
+    def test_an_oversized_value_is_kept_whole_or_not_at_all(self, tier: CacheTier) -> None:
+        huge = sample_key(7) * (2 << 20)  # 32 MiB
+        small = sample_items(range(3))
+        tier.set_many("default", [(sample_key(7), huge), *small])
+        assert tier.get_many("default", [sample_key(7)]) in ([None], [huge])
+        tier.set_many("default", small)
+        found = tier.get_many("default", [key for key, _ in small])
+        assert found == [value for _, value in small]
 
     def test_namespaces_are_apart(self, tier: CacheTier) -> None:
         key = sample_key(1)
@@ -143,6 +173,42 @@ class CacheTierContract:
         for thread in threads:
             thread.join(60)
         assert faults == []
+
+    def test_a_value_that_threads_set_at_once_is_one_of_theirs(self, tier: CacheTier) -> None:
+        key = sample_key(1)
+        values = [bytes([number]) * 772 for number in range(4)]
+        seen: list[bytes | None] = []
+
+        def use(value: bytes) -> None:
+            for _ in range(25):
+                tier.set_many("default", [(key, value)])
+                seen.extend(tier.get_many("default", [key]))
+
+        threads = [threading.Thread(target=use, args=(value,)) for value in values]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+        assert len(seen) == 100
+        assert set(seen) <= set(values)
+
+    def test_when_it_fails_it_raises_or_misses(self, tier: CacheTier) -> None:
+        items = sample_items(range(3))
+        keys = [key for key, _ in items]
+        tier.set_many("default", items)
+        self.break_it(tier)
+        counts: list[int] = []
+        found: list[bytes | None] = [None] * 3
+        with contextlib.suppress(Exception):
+            tier.set_many("default", items)
+        with contextlib.suppress(Exception):
+            found = tier.get_many("default", keys)
+        with contextlib.suppress(Exception):
+            counts.append(tier.delete_many("default", keys))
+        with contextlib.suppress(Exception):
+            counts.append(tier.clear())
+        assert all(value in (None, kept) for value, (_, kept) in zip(found, items, strict=True))
+        assert all(count >= 0 for count in counts)
 
     def test_a_second_close_does_nothing(self, tier: CacheTier) -> None:
         tier.close()
