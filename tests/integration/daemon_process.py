@@ -25,6 +25,7 @@ class DaemonProcess:
     home: Path
     environment: dict[str, str] = field(default_factory=dict)
     process: subprocess.Popen[bytes] | None = None
+    python: str = sys.executable
 
     @property
     def paths(self) -> Paths:
@@ -43,7 +44,7 @@ class DaemonProcess:
         """Start it and wait until it says that it serves, or why it does not."""
         reading, writing = os.pipe()
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "emberd.server", "--ready-fd", str(writing)],
+            [self.python, "-m", "emberd.server", "--ready-fd", str(writing)],
             env=self.full_environment(**variables),
             pass_fds=(writing,),
             stdin=subprocess.DEVNULL,

@@ -27,8 +27,9 @@ def run(
     # Here and not above: the command line imports this module for its help alone.
     from emberd_tui.app import DashboardApp  # noqa: PLC0415
     from emberd_tui.demo import DemoSource  # noqa: PLC0415
+    from emberd_tui.panels import load_panels  # noqa: PLC0415
     from emberd_tui.source import ClientSource, Source  # noqa: PLC0415
 
     source: Source = DemoSource(interval_s) if demo else ClientSource(socket, interval_s)
-    app = DashboardApp(source, ascii=ascii, theme=theme)
+    app = DashboardApp(source, ascii=ascii, theme=theme, panels=load_panels())
     return app.run() or app.return_code or 0

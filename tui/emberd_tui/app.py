@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import tzinfo
 from typing import ClassVar, Literal, cast
 
@@ -18,6 +18,7 @@ from emberd_tui.glyphs import ASCII, UNICODE
 from emberd_tui.keys import KEYS
 from emberd_tui.layout import Place, Rect
 from emberd_tui.palette import Palette, choose
+from emberd_tui.panels import AddedPanel
 from emberd_tui.picture import paint
 from emberd_tui.source import Source
 from emberd_tui.views.clients import visible_rows
@@ -51,6 +52,7 @@ class DashboardApp(App[int]):
         palette: Palette | None = None,
         clock: Callable[[], float] = time.monotonic,
         zone: tzinfo | None = None,
+        panels: Sequence[AddedPanel] = (),
     ) -> None:
         # The terminal's own 16 colours must pass through as they are, and NO_COLOR as none.
         super().__init__(ansi_color=True)
@@ -59,6 +61,7 @@ class DashboardApp(App[int]):
             can_start=source.can_start,
             glyphs=ASCII if ascii else UNICODE,
             zone=zone,
+            panels=panels,
         )
         self._source = source
         self._clock = clock

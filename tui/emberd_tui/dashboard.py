@@ -12,6 +12,7 @@ from emberd_tui.axis import HEADROOM, Axis, decade_axis, linear_axis, settle
 from emberd_tui.frame import SORTS, WINDOWS_S, Frame, Overlay, Sort
 from emberd_tui.glyphs import UNICODE, Glyphs
 from emberd_tui.history import History
+from emberd_tui.panels import AddedPanel
 from emberd_tui.states import Connecting, Live, State
 
 __all__ = ["Dashboard", "client_order", "smooth_rates"]
@@ -32,8 +33,10 @@ class Dashboard:
         can_start: bool = True,
         glyphs: Glyphs = UNICODE,
         zone: tzinfo | None = None,
+        panels: Sequence[AddedPanel] = (),
     ) -> None:
         self.history = History()
+        self._panels = panels
         self._frozen: Frame | None = None
         self._ordered_at = float("-inf")
         self._smooth_rates: dict[int, float] = {}
@@ -72,7 +75,12 @@ class Dashboard:
         self._frame = replace(self._frame, state=state)
         if isinstance(state, Live):
             self.history.add(state.at, state.snapshot)
-            self._frame = replace(self._frame, snapshot=state.snapshot, now=state.at)
+            self._frame = replace(
+                self._frame,
+                snapshot=state.snapshot,
+                now=state.at,
+                panels=tuple(panel.show(state.snapshot) for panel in self._panels),
+            )
             self._settle_axes()
             self._order_clients(state.snapshot, state.at)
         else:

@@ -21,6 +21,7 @@ from emberd.wire.snapshot import (
     MethodStats,
     ModelStats,
     NamespaceStats,
+    PluginStats,
     RequestStats,
     Snapshot,
     TextStats,
@@ -156,6 +157,7 @@ def _snapshot(
         cache=_cache(totals, chance),
         engine=_engine(busy, done, queue, second, chance),
         models=_models(totals[2]),
+        plugins=_plugins(second, sum(wanted)),
         clients=_clients(callers, wanted, second, wait_ms, chance),
         events=[event for event in _EVENTS if event.time <= _STARTED + second],
     )
@@ -282,6 +284,35 @@ def _models(computed: int) -> list[ModelStats]:
         ),
         ModelStats(
             name="bge-small-en-v1.5", fingerprint="a1" * 16, dim=384, max_tokens=512, texts=12_204
+        ),
+    ]
+
+
+def _plugins(second: int, wanted: float) -> list[PluginStats]:
+    calls = round(wanted / 8)
+    return [
+        PluginStats(
+            name="journal",
+            provides=["observer journal"],
+            calls=8_000 + second,
+            busy_s=0.9,
+            latency=Latency(count=1, p50_ms=0.4, p90_ms=0.4, p99_ms=0.4, max_ms=0.4),
+            statistics={"lines": 640_000 + 18 * second},
+        ),
+        PluginStats(
+            name="limits",
+            provides=["rate limiter per_minute"],
+            calls=310_000 + 9 * second,
+            busy_s=4.2,
+            latency=Latency(count=calls, p50_ms=0.02, p90_ms=0.03, p99_ms=0.05, max_ms=0.2),
+            statistics={"refused": 412, "clients": 7},
+        ),
+        PluginStats(
+            name="lmdb",
+            provides=["cache tier lmdb"],
+            calls=402_000 + 11 * second,
+            busy_s=61.0,
+            latency=Latency(count=calls, p50_ms=0.09, p90_ms=0.2, p99_ms=0.61, max_ms=1.9),
         ),
     ]
 

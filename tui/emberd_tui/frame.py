@@ -10,6 +10,7 @@ from emberd.wire.snapshot import Snapshot
 from emberd_tui.axis import Axis
 from emberd_tui.glyphs import UNICODE, Glyphs
 from emberd_tui.history import History
+from emberd_tui.panels import PanelContent
 from emberd_tui.states import State
 
 __all__ = ["SORTS", "WINDOWS_S", "Frame", "Overlay", "Sort"]
@@ -51,3 +52,5 @@ class Frame:
     zone: tzinfo | None = None
     """For the times of events; None is this machine's."""
     glyphs: Glyphs = UNICODE
+    panels: tuple[PanelContent, ...] = ()
+    """Of other packages."""

@@ -22,7 +22,9 @@ Place = Literal[
     "requests",
     "clients",
     "models",
+    "plugins",
     "events",
+    "added",
     "footer",
 ]
 
@@ -32,6 +34,9 @@ _METERS = 7
 _MOST_METERS = 10
 _LEAST_TABLE = 5
 _MODELS = 5
+_MOST_PLUGINS = 9
+_LEAST_PLUGINS = 4
+_MOST_ADDED = 8
 _LEAST_PLOT = 6
 
 
@@ -47,8 +52,14 @@ class Rect(NamedTuple):
         return self.x <= x < self.x + self.width and self.y <= y < self.y + self.height
 
 
-def arrange(width: int, height: int) -> dict[Place, Rect]:
-    """The panels to show and where; nothing for a terminal below 60x16."""
+def arrange(
+    width: int, height: int, *, plugin_lines: int = 0, has_added: bool = False
+) -> dict[Place, Rect]:
+    """The panels to show and where; nothing for a terminal below 60x16.
+
+    `plugin_lines` is what the plugins panel would like, 0 for none; `has_added` asks for a row of
+    panels of other packages.
+    """
     if width < MIN_WIDTH or height < MIN_HEIGHT:
         return {}
     plots, meters, tables = _bands(width, height - 3)
@@ -63,8 +74,12 @@ def arrange(width: int, height: int) -> dict[Place, Rect]:
     names: tuple[Place, ...] = ("cache", "engine", "requests")
     places |= _side_by_side(names if width >= _WIDE else names[:2], y, width, meters)
     y += meters
+    row = min(max(tables // 3, _LEAST_TABLE), _MOST_ADDED) if has_added else 0
+    if row and tables >= row + _LEAST_TABLE:
+        places["added"] = Rect(0, y + tables - row, width, row)
+        tables -= row
     if tables:
-        places |= _tables(y, width, tables)
+        places |= _tables(y, width, tables, plugin_lines)
     return places
 
 
@@ -89,23 +104,31 @@ def _side_by_side(names: tuple[Place, ...], y: int, width: int, height: int) -> 
     }
 
 
-def _tables(y: int, width: int, height: int) -> dict[Place, Rect]:
+def _tables(y: int, width: int, height: int, plugin_lines: int) -> dict[Place, Rect]:
     if width >= _SPLIT:
         left = round(width * 0.58)
-        beside = _stack(left, y, width - left, height)
+        beside = _stack(left, y, width - left, height, plugin_lines)
         return {"clients": Rect(0, y, left, height), **beside}
     below = height // 2 if height >= 2 * _LEAST_TABLE + 2 else 0
     places: dict[Place, Rect] = {"clients": Rect(0, y, width, height - below)}
     if below:
-        places |= _stack(0, y + height - below, width, below)
+        places |= _stack(0, y + height - below, width, below, plugin_lines)
     return places
 
 
-def _stack(x: int, y: int, width: int, height: int) -> dict[Place, Rect]:
-    """Models over events; events alone where there is no room for both."""
-    if height < _MODELS + _LEAST_TABLE:
-        return {"events": Rect(x, y, width, height)}
-    return {
-        "models": Rect(x, y, width, _MODELS),
-        "events": Rect(x, y + _MODELS, width, height - _MODELS),
-    }
+def _stack(x: int, y: int, width: int, height: int, plugin_lines: int) -> dict[Place, Rect]:
+    """Models, plugins and events, one over the other; where there is no room for all, the models
+    go first, then the plugins."""
+    heights: dict[Place, int] = {}
+    plugins = min(plugin_lines + 3, _MOST_PLUGINS) if plugin_lines else 0
+    if height >= _MODELS + _LEAST_TABLE + min(plugins, _LEAST_PLUGINS):
+        heights["models"] = _MODELS
+    room = height - sum(heights.values()) - _LEAST_TABLE
+    if plugins and room >= _LEAST_PLUGINS:
+        heights["plugins"] = min(plugins, room)
+    heights["events"] = height - sum(heights.values())
+    places: dict[Place, Rect] = {}
+    for name, tall in heights.items():
+        places[name] = Rect(x, y, width, tall)
+        y += tall
+    return places

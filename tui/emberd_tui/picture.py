@@ -10,6 +10,7 @@ from emberd_tui.frame import Frame
 from emberd_tui.layout import MIN_HEIGHT, MIN_WIDTH, Place, Rect, arrange
 from emberd_tui.spans import Line, Span, dimmed, fit, line_width, overlay
 from emberd_tui.states import Live
+from emberd_tui.views.added import added
 from emberd_tui.views.cache import cache
 from emberd_tui.views.clients import clients
 from emberd_tui.views.engine import engine
@@ -19,6 +20,7 @@ from emberd_tui.views.header import header
 from emberd_tui.views.models import models
 from emberd_tui.views.overlays import help_box, notice_box, problems_box
 from emberd_tui.views.plots import latency, throughput
+from emberd_tui.views.plugins import plugin_lines, plugins
 from emberd_tui.views.requests import requests
 from emberd_tui.views.status import status
 
@@ -34,7 +36,9 @@ _PANELS: dict[Place, _Panel] = {
     "requests": requests,
     "clients": clients,
     "models": models,
+    "plugins": plugins,
     "events": events,
+    "added": added,
 }
 
 
@@ -64,19 +68,21 @@ class Picture:
 
 def paint(frame: Frame, width: int, height: int) -> Picture:
     """The overview at this size, with what lies over it."""
-    places = arrange(width, height)
+    snapshot = frame.snapshot
+    wanted = plugin_lines(snapshot) if snapshot else 0
+    places = arrange(width, height, plugin_lines=wanted, has_added=bool(frame.panels))
     if not places:
         return Picture(_too_small(frame, width, height), {})
     lines: list[Line] = [()] * height
     lines[0], lines[1] = header(frame, width)[0], status(frame, width)[0]
     lines[-1] = footer(frame, width)[0]
-    if frame.snapshot is None:
+    if snapshot is None:
         blank: Line = (Span(" " * width),)
         lines[2:-1] = [blank] * (height - 3)
         _lay_over(lines, notice_box(frame, width, height - 2), width)
         places = {place: places[place] for place in ("header", "status", "footer")}
     else:
-        lines[2:-1] = _panels(frame, frame.snapshot, places, height)
+        lines[2:-1] = _panels(frame, snapshot, places, height)
     _lay_over(lines, _overlay_box(frame, width, height), width)
     return Picture(lines, places)
 

@@ -38,6 +38,9 @@ SECTIONS = {
         "cache": "Look at the cache, or clear it.",
         "models": "List, fetch, describe and remove models.",
     },
+    "Plugins": {
+        "plugins": "List, describe, enable, disable and check plugins.",
+    },
     "Looking in": {
         "top": "Open the dashboard.",
         "stat": "Print one line of figures a second.",

@@ -6,6 +6,7 @@ import ast
 import inspect
 import json
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,13 +23,17 @@ __all__ = [
     "SettingRow",
     "commented_file",
     "describe_settings",
+    "docs_of_fields",
     "mask",
     "setting_rows",
     "toml_value",
 ]
 
-_SECRETS = ("token", "password", "secret", "api_key")
+_SECRETS = ("password", "passwd", "secret", "api_key", "apikey", "access_key", "private_key")
+_SECRET_ENDS = ("token", "authorization", "credential", "credentials")
 _MASK = "********"
+# scheme://user:password@host; the user may be empty, as Redis has it.
+_URL_PASSWORD = re.compile(r"(?<=://)([^/?#\s:@]*):([^/?#\s@]+)@")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +63,16 @@ class SettingDoc:
 
 
 def mask(key: str, value: Any) -> Any:
-    """The value, or stars where the key names a secret that is set."""
-    name = key.rpartition(".")[2]
-    return _MASK if value and any(name.endswith(secret) for secret in _SECRETS) else value
+    """The value, with stars where a key names a secret that is set and for the password of a URL;
+    inside of lists and tables too."""
+    name = key.rpartition(".")[2].lower().replace("-", "_")
+    if value and (name.endswith(_SECRET_ENDS) or any(secret in name for secret in _SECRETS)):
+        return _MASK
+    if isinstance(value, Mapping):
+        return {child: mask(child, item) for child, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [mask("", item) for item in value]
+    return _URL_PASSWORD.sub(rf"\1:{_MASK}@", value) if isinstance(value, str) else value
 
 
 def setting_rows(file: Path, environment: Mapping[str, str] | None = None) -> list[SettingRow]:
@@ -70,6 +82,10 @@ def setting_rows(file: Path, environment: Mapping[str, str] | None = None) -> li
     defaults = dict(iter_settings(Settings()))
     in_file = _keys_of(tomllib.loads(file.read_text("utf-8"))) if file.exists() else set()
     in_env = {key: name for name in env if (key := _key_of_variable(name))}
+    # A plugin's section says that it is wanted, also where it is empty.
+    empty: list[tuple[str, Any]] = [
+        (f"plugin.{name}", {}) for name, keys in settings.plugin.items() if not keys
+    ]
     return [
         SettingRow(
             key=key,
@@ -77,7 +93,7 @@ def setting_rows(file: Path, environment: Mapping[str, str] | None = None) -> li
             default=defaults.get(key),
             origin=in_env.get(key) or (str(file) if key in in_file else "default"),
         )
-        for key, value in iter_settings(settings)
+        for key, value in [*iter_settings(settings), *empty]
     ]
 
 
@@ -85,7 +101,7 @@ def _keys_of(values: Mapping[str, Any], prefix: str = "") -> set[str]:
     keys: set[str] = set()
     for key, value in values.items():
         path = f"{prefix}.{key}" if prefix else key
-        keys |= _keys_of(value, path) if isinstance(value, Mapping) else {path}
+        keys |= _keys_of(value, path) if value and isinstance(value, Mapping) else {path}
     return keys
 
 
@@ -118,11 +134,12 @@ def _docs_of_classes() -> dict[str, tuple[str, dict[str, str]]]:
     found = {}
     for node in ast.parse(inspect.getsource(config)).body:
         if isinstance(node, ast.ClassDef):
-            found[node.name] = (ast.get_docstring(node) or "", _docs_of_fields(node))
+            found[node.name] = (ast.get_docstring(node) or "", docs_of_fields(node))
     return found
 
 
-def _docs_of_fields(node: ast.ClassDef) -> dict[str, str]:
+def docs_of_fields(node: ast.ClassDef) -> dict[str, str]:
+    """Field -> the string that stands below it in the source."""
     docs = {}
     for field, below in zip(node.body, node.body[1:], strict=False):
         if (
@@ -144,7 +161,14 @@ def toml_value(value: Any) -> str:
         return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
     if isinstance(value, list | tuple):
         return f"[{', '.join(toml_value(item) for item in value)}]"
+    if isinstance(value, Mapping):
+        pairs = [f"{_toml_key(key)} = {toml_value(item)}" for key, item in value.items()]
+        return f"{{{', '.join(pairs)}}}"
     return str(value)
+
+
+def _toml_key(key: str) -> str:
+    return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else toml_value(key)
 
 
 def commented_file() -> str:

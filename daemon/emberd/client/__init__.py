@@ -11,6 +11,7 @@ from emberd.client.results import (
     Document,
     EmbedResult,
     Hit,
+    PluginInfo,
     UpsertResult,
 )
 from emberd.client.sync import Client
@@ -29,6 +30,7 @@ __all__ = [
     "EmbedResult",
     "Hit",
     "Launcher",
+    "PluginInfo",
     "UpsertResult",
     "Welcome",
 ]

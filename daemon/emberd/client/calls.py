@@ -9,16 +9,18 @@ from typing import TYPE_CHECKING, Any
 from msgspec import UNSET
 
 from emberd.client.replies import read, vectors_of
+from emberd.client.results import PluginInfo
 from emberd.client.settings import ClientSettings, Timeout
 from emberd.client.steps import Await, Greet, Sleep, Start, Steps
 from emberd.errors import (
     ConnectionLostError,
     DeadlineExceededError,
     EmberdError,
+    RateLimitedError,
     RequestTimeoutError,
 )
 from emberd.wire.hello import Welcome
-from emberd.wire.snapshot import CacheStats, Snapshot
+from emberd.wire.snapshot import CacheStats, PluginStats, Snapshot
 
 if TYPE_CHECKING:
     import numpy as np
@@ -34,6 +36,11 @@ __all__ = [
     "models_load",
     "models_unload",
     "ping",
+    "plugins_check",
+    "plugins_disable",
+    "plugins_enable",
+    "plugins_info",
+    "plugins_list",
     "request",
     "shutdown",
     "similarity",
@@ -50,6 +57,8 @@ class Call:
     __slots__ = (
         "_deadline",
         "_has_deadline_param",
+        "_limits",
+        "_limits_waited_s",
         "_losses",
         "_method",
         "_params",
@@ -77,6 +86,8 @@ class Call:
         self._ticket: Any = None
         self._losses = 0
         self._refusals = 0
+        self._limits = 0
+        self._limits_waited_s = 0.0
 
     def run(self) -> Steps[Any]:
         """Send it and wait for its result."""
@@ -129,16 +140,26 @@ class Call:
 
     def _pause(self, error: EmberdError) -> Steps[None]:
         """Wait until the next try, or raise `error` where there is none."""
+        is_limit = isinstance(error, RateLimitedError)
         if isinstance(error, ConnectionLostError):
             self._losses += 1
+        elif is_limit:
+            self._limits += 1
         else:
             self._refusals += 1
-        delay_s = self._settings.policy.delay_s(error, self._method, self._losses, self._refusals)
+        delay_s = self._settings.policy.delay_s(
+            error,
+            self._method,
+            self._losses,
+            self._limits if is_limit else self._refusals,
+            self._limits_waited_s,
+        )
         if delay_s is None:
             raise error
         if delay_s:
             if self._deadline is not None and time.monotonic() + delay_s >= self._deadline:
                 raise error
+            self._limits_waited_s += delay_s if is_limit else 0.0
             yield Sleep(delay_s)
 
 
@@ -211,6 +232,32 @@ def models_load(
 def models_unload(settings: ClientSettings, name: str) -> Steps[None]:
     """Let go of a model."""
     yield from request(settings, "models.unload", {"name": name})
+
+
+def plugins_list(settings: ClientSettings) -> Steps[list[PluginStats]]:
+    """Every plugin that the daemon knows, by name."""
+    return read((yield from request(settings, "plugins.list", {})), list[PluginStats])
+
+
+def plugins_info(settings: ClientSettings, name: str) -> Steps[PluginInfo]:
+    """One plugin, with its settings, hooks and folder."""
+    return read((yield from request(settings, "plugins.info", {"name": name})), PluginInfo)
+
+
+def plugins_enable(settings: ClientSettings, name: str) -> Steps[PluginStats]:
+    """Bring a plugin back; its figures then."""
+    return read((yield from request(settings, "plugins.enable", {"name": name})), PluginStats)
+
+
+def plugins_disable(settings: ClientSettings, name: str) -> Steps[PluginStats]:
+    """Leave a plugin out from now on; its figures then."""
+    return read((yield from request(settings, "plugins.disable", {"name": name})), PluginStats)
+
+
+def plugins_check(settings: ClientSettings, name: str | None) -> Steps[list[PluginStats]]:
+    """The figures of the plugins that were checked."""
+    result = yield from request(settings, "plugins.check", {"name": name})
+    return read(result, list[PluginStats])
 
 
 def stats(settings: ClientSettings, *, fresh: bool) -> Steps[Snapshot]:

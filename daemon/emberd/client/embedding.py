@@ -59,6 +59,9 @@ class EmbedOptions(IterOptions, total=False):
     """Keyword arguments of `embed` and `embed_detailed`."""
 
     on_progress: OnProgress | None
+    fallback: bool
+    """Let the model answer that the settings name for when this one cannot be reached. By default
+    that is only so for `embed_detailed`, whose result says which model it was."""
 
 
 class Pipeline:
@@ -106,16 +109,19 @@ def embed(
     texts: str | Iterable[str],
     *,
     on_progress: OnProgress | None = None,
+    is_bare: bool = False,
     **options: Any,
 ) -> Steps[EmbedResult]:
-    """The vectors of all texts, and where they came from."""
+    """The vectors of all texts, and where they came from; `is_bare` says that nobody will look at
+    the latter, so that another model's vectors are refused unless `fallback` asks for them."""
+    is_bare = is_bare and not options.get("fallback")
     listed = _listed_texts(texts)
     parts: list[EmbedResult] = []
     done = 0
 
     def take(chunk: Chunk, result: Any) -> None:
         nonlocal done
-        parts.append(embed_result(result, len(chunk.texts)))
+        parts.append(embed_result(result, len(chunk.texts), is_bare=is_bare))
         done += len(chunk.texts)
         if on_progress is not None:
             on_progress(done, len(listed))
@@ -175,6 +181,7 @@ def _embed_call(
     namespace: str | None = None,
     use_cache: bool = True,
     partial: bool = False,
+    fallback: bool = True,
     timeout_s: Timeout = UNSET,
 ) -> Callable[[list[str]], Call]:
     """A function from texts to their `embed` request; says only what differs from the default."""
@@ -190,6 +197,7 @@ def _embed_call(
             "namespace": namespace,
             "use_cache": None if use_cache else False,
             "partial": partial or None,
+            "fallback": None if fallback else False,
         }
     )
 

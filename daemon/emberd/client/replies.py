@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import msgspec
 
 from emberd.client.results import EmbedResult
-from emberd.errors import EmbeddingFailedError, EmberdError, InvalidParamsError, ProtocolError
+from emberd.errors import (
+    EmbeddingFailedError,
+    EmberdError,
+    InvalidParamsError,
+    ProtocolError,
+    UpstreamUnavailableError,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -32,6 +38,7 @@ class _EmbedReply(msgspec.Struct, frozen=True):
     tokens: int = 0
     truncated: list[int] = []
     errors: list[dict[str, Any]] = []
+    instead_of: str | None = None
 
 
 def read(value: Any, kind: type[T]) -> T:
@@ -55,9 +62,15 @@ def vectors_of(value: Any, rows: int) -> NDArray[np.float32]:
     return vectors
 
 
-def embed_result(value: Any, rows: int) -> EmbedResult:
-    """The result of one `embed` request of `rows` texts. Raises ProtocolError."""
+def embed_result(value: Any, rows: int, *, is_bare: bool = False) -> EmbedResult:
+    """The result of one `embed` request of `rows` texts. Raises ProtocolError, and for a caller
+    who sees the bare vectors UpstreamUnavailableError where another model made them."""
     reply = read(value, _EmbedReply)
+    if is_bare and reply.instead_of:
+        raise UpstreamUnavailableError(
+            f"{reply.instead_of} cannot be reached. {reply.model} would answer instead: pass "
+            "fallback=True, or call embed_detailed, whose result names the model."
+        )
     return EmbedResult(
         vectors=vectors_of(reply.vectors, rows),
         model=reply.model,
@@ -68,6 +81,7 @@ def embed_result(value: Any, rows: int) -> EmbedResult:
         tokens=reply.tokens,
         truncated=reply.truncated,
         errors=reply.errors,
+        instead_of=reply.instead_of,
     )
 
 
@@ -97,6 +111,7 @@ def merged(parts: list[EmbedResult]) -> EmbedResult:
         vectors=np.concatenate([part.vectors for part in parts]),
         model=parts[0].model,
         fingerprint=parts[0].fingerprint,
+        instead_of=parts[0].instead_of,
         hits=dict(hits),
         computed=sum(part.computed for part in parts),
         deduplicated=sum(part.deduplicated for part in parts),

@@ -8,12 +8,21 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from emberd.errors import EmberdError, error_from_wire
+from emberd.wire.snapshot import PluginStats
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["CheckReport", "CollectionInfo", "Document", "EmbedResult", "Hit", "UpsertResult"]
+__all__ = [
+    "CheckReport",
+    "CollectionInfo",
+    "Document",
+    "EmbedResult",
+    "Hit",
+    "PluginInfo",
+    "UpsertResult",
+]
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -25,6 +34,8 @@ class EmbedResult:
     model: str = ""
     fingerprint: str = ""
     """Of the model: vectors of different fingerprints must not be compared."""
+    instead_of: str | None = None
+    """The model that was asked for, where it could not be reached and `model` stood in for it."""
     hits: dict[str, int] = field(default_factory=dict)
     """Texts found in the cache, by tier."""
     computed: int = 0
@@ -77,6 +88,7 @@ class CollectionInfo(msgspec.Struct, frozen=True, kw_only=True):
     size_bytes: int = 0
     """On disk."""
     memory_bytes: int = 0
+    """Of the graph and of the ids."""
     indexed: int = 0
     """Documents in the graph; the rest is searched exactly."""
     rebuild_ratio: float = 1.0
@@ -129,3 +141,15 @@ class Hit(Document, frozen=True, kw_only=True):
     """The part of the text that holds the words of the query (hybrid search)."""
     explain: dict[str, Any] | None = None
     """How it was found, where that was asked for."""
+
+
+class PluginInfo(PluginStats, frozen=True, kw_only=True):
+    """A plugin's figures, and what only a look into it tells."""
+
+    settings: dict[str, Any] = msgspec.field(default_factory=dict)
+    """Of its section `[plugin.NAME]`, defaults included; secrets are masked."""
+    hooks: list[str] = msgspec.field(default_factory=list)
+    """The hooks that it implements."""
+    folder: str = ""
+    """Its own, for its files."""
+    last_error: str = ""

@@ -36,9 +36,10 @@ class ClientSettings(msgspec.Struct, frozen=True, kw_only=True):
         timeout_s: float | None,
         name: str | None,
         retries: int,
+        rate_limit_wait_s: float,
     ) -> ClientSettings:
         """The settings of a constructor's arguments."""
-        policy = RetryPolicy(retries)
+        policy = RetryPolicy(retries, rate_limit_wait_s)
         return cls(namespace=namespace, token=token, timeout_s=timeout_s, name=name, policy=policy)
 
     def hello(self) -> dict[str, Any]:

@@ -19,13 +19,13 @@ from emberd.client.failures import closed, late
 from emberd.client.link import Link, LinkTicket
 from emberd.client.opening import Autostart, door_of
 from emberd.client.replies import embed_result
-from emberd.client.results import EmbedResult
+from emberd.client.results import EmbedResult, PluginInfo
 from emberd.client.settings import ClientSettings, Timeout
 from emberd.client.steps import Await, Greet, Start, Step, Steps
 from emberd.client.sync_collections import CollectionCalls
 from emberd.errors import InvalidRequestError
 from emberd.wire.hello import Welcome
-from emberd.wire.snapshot import CacheStats, Snapshot
+from emberd.wire.snapshot import CacheStats, PluginStats, Snapshot
 
 if TYPE_CHECKING:
     import numpy as np
@@ -63,14 +63,18 @@ class Client(CollectionCalls):
         timeout_s: float | None = 60.0,
         name: str | None = None,
         retries: int = 2,
+        rate_limit_wait_s: float = 30.0,
     ) -> None:
         """`socket` is a path, `tcp://host:port` (with its `token`) or None for this user's daemon.
 
         `timeout_s` holds for each request (None waits for ever); `retries` bounds how often a
         request is sent again to an overloaded daemon, and 0 also forbids the one that follows a
-        lost connection.
+        lost connection. `rate_limit_wait_s` bounds the waiting of a request that a rate limiter
+        refused; RateLimitedError is raised at once where that would be longer, and always with 0.
         """
-        self._settings = ClientSettings.of(namespace, token, timeout_s, name, retries)
+        self._settings = ClientSettings.of(
+            namespace, token, timeout_s, name, retries, rate_limit_wait_s
+        )
         self._door: Door = door_of(socket, self._settings, autostart)
         self._connection = _Connection()
         self._is_closed = False
@@ -97,7 +101,8 @@ class Client(CollectionCalls):
         self, texts: str | Iterable[str], **options: Unpack[EmbedOptions]
     ) -> NDArray[np.float32]:
         """Vectors: (n, dim) float32 in the order of the texts; of a single str, (dim,)."""
-        result = self._run(embedding.embed(self._settings, texts, **options))
+        steps = embedding.embed(self._settings, texts, is_bare=True, **options)
+        result = self._run(steps)
         return result.vectors[0] if isinstance(texts, str) else result.vectors
 
     def embed_detailed(
@@ -199,6 +204,28 @@ class Client(CollectionCalls):
         """Let go of a loaded model; its cached vectors stay."""
         self._run(calls.models_unload(self._settings, name))
 
+    def plugins(self) -> list[PluginStats]:
+        """Every plugin that the daemon knows, loaded or not, with its state and figures."""
+        return self._run(calls.plugins_list(self._settings))
+
+    def plugin_info(self, name: str) -> PluginInfo:
+        """One plugin with its settings, hooks and folder. Raises PluginNotFoundError."""
+        return self._run(calls.plugins_info(self._settings, name))
+
+    def enable_plugin(self, name: str) -> PluginStats:
+        """Bring a plugin back that tripped or was disabled; where that takes a restart, the
+        result's message says so. Raises PluginNotFoundError."""
+        return self._run(calls.plugins_enable(self._settings, name))
+
+    def disable_plugin(self, name: str) -> PluginStats:
+        """Leave a plugin out until it is enabled or the daemon starts again. Raises
+        PluginNotFoundError."""
+        return self._run(calls.plugins_disable(self._settings, name))
+
+    def check_plugins(self, name: str | None = None) -> list[PluginStats]:
+        """Let a plugin (all for None) check itself again. Raises PluginNotFoundError."""
+        return self._run(calls.plugins_check(self._settings, name))
+
     def shutdown(self) -> None:
         """Ask the daemon to finish what is open and to leave."""
         self._run(calls.shutdown(self._settings))
@@ -209,7 +236,7 @@ class Client(CollectionCalls):
 
     def _finished(self, pipeline: embedding.Pipeline) -> NDArray[np.float32]:
         chunk, result = self._run(pipeline.finish())
-        return embed_result(result, len(chunk.texts)).vectors
+        return embed_result(result, len(chunk.texts), is_bare=True).vectors
 
     def _run(self, steps: Steps[T]) -> T:
         """Carry out the steps of a call."""

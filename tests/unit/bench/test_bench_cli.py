@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 from bench import cli
-from bench.benchmark import Bench, Benchmark
+from bench.benchmark import Bench, Benchmark, LeftOutError
 from bench.benchmarks import BENCHMARKS
 from bench.figures import Figure, at_least
 
@@ -84,6 +84,19 @@ def test_a_benchmark_that_fails_does_not_end_the_run_but_is_told(
     output = capsys.readouterr()
     assert "good" in output.out
     assert "no daemon" in output.err
+
+
+def test_a_benchmark_that_this_machine_cannot_run_is_told_and_is_no_failure(
+    only: Callable[..., None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    def cannot(bench: Bench) -> list[Figure]:
+        raise LeftOutError("a thing is not installed")
+
+    only(a=cannot, b=lambda bench: [GOOD])
+    assert cli.main(["--check"]) == 0
+    told = capsys.readouterr()
+    assert "a: a? left out, as a thing is not installed" in told.err
+    assert "good" in told.out
 
 
 def test_only_the_named_benchmarks_run(only: Callable[..., None]) -> None:

@@ -19,7 +19,12 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from emberd.errors import EmbeddingFailedError, EmberdError, MethodNotFoundError
+from emberd.errors import (
+    EmbeddingFailedError,
+    EmberdError,
+    MethodNotFoundError,
+    PluginNotFoundError,
+)
 from emberd.wire import Notification, Request, ServerConnection
 from emberd.wire.snapshot import (
     CacheStats,
@@ -27,6 +32,7 @@ from emberd.wire.snapshot import (
     EngineStats,
     ModelStats,
     NamespaceStats,
+    PluginStats,
     Snapshot,
     TierStats,
     WriteBehindStats,
@@ -56,6 +62,7 @@ class SmallDaemon:
         self.path = path
         self.calls: list[tuple[str, dict[str, Any]]] = []
         self.known: set[tuple[str, str]] = set()
+        self.plugins: dict[str, PluginStats] = {}
         self.before_embed: Callable[[list[str]], None] = lambda texts: None
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._listener = socket.socket(socket.AF_UNIX)
@@ -196,6 +203,34 @@ class SmallDaemon:
                 "size_bytes": 1 << 20,
             }
         ]
+
+    def on_plugins_list(self, _params: dict[str, Any]) -> Any:
+        return [msgspec.to_builtins(plugin) for plugin in self.plugins.values()]
+
+    def on_plugins_info(self, params: dict[str, Any]) -> Any:
+        more = {"settings": {"url": "redis://cache"}, "hooks": ["emberd_cache_tiers"]}
+        return {**msgspec.to_builtins(self._plugin(params)), **more, "folder": "/data/x"}
+
+    def on_plugins_enable(self, params: dict[str, Any]) -> Any:
+        plugin = self._plugin(params)
+        if plugin.state in ("tripped", "enabled"):
+            plugin = msgspec.structs.replace(plugin, state="enabled", message="")
+        self.plugins[plugin.name] = plugin
+        return msgspec.to_builtins(plugin)
+
+    def on_plugins_disable(self, params: dict[str, Any]) -> Any:
+        plugin = msgspec.structs.replace(self._plugin(params), state="blocked")
+        self.plugins[plugin.name] = plugin
+        return msgspec.to_builtins(plugin)
+
+    def on_plugins_check(self, params: dict[str, Any]) -> Any:
+        found = self.plugins.values() if params["name"] is None else [self._plugin(params)]
+        return [msgspec.to_builtins(plugin) for plugin in found]
+
+    def _plugin(self, params: dict[str, Any]) -> PluginStats:
+        if params["name"] not in self.plugins:
+            raise PluginNotFoundError(f"No plugin {params['name']!r}.")
+        return self.plugins[params["name"]]
 
     def snapshot(self, sequence: int = 0) -> Snapshot:
         """What `stats` says."""

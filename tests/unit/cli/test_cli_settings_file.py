@@ -60,7 +60,9 @@ def test_docs_are_the_codes_own_words() -> None:
 
 json_like = st.recursive(
     st.booleans() | st.integers(-(2**60), 2**60) | st.floats(-1e9, 1e9) | st.text(max_size=20),
-    lambda children: st.lists(children, max_size=4),
+    lambda children: (
+        st.lists(children, max_size=4) | st.dictionaries(st.text(max_size=5), children, max_size=3)
+    ),
     max_leaves=6,
 )
 
@@ -92,7 +94,18 @@ def test_a_variable_outweighs_the_file(tmp_path: Path) -> None:
     assert rows["cache.memory_mib"].origin == "EMBERD_CACHE__MEMORY_MIB"
 
 
-@pytest.mark.parametrize("key", ["tcp.token", "http.token", "plugin.api_key", "redis.password"])
+@pytest.mark.parametrize(
+    "key",
+    [
+        "tcp.token",
+        "http.token",
+        "plugin.api_key",
+        "redis.password",
+        "plugin.upstream.secret_key",
+        "plugin.upstream.headers.Authorization",
+        "plugin.upstream.headers.X-Api-Key",
+    ],
+)
 def test_secrets_are_masked_and_empty_ones_are_not(key: str) -> None:
     assert mask(key, "s3cret") == "********"
     assert mask(key, "") == ""
@@ -100,6 +113,27 @@ def test_secrets_are_masked_and_empty_ones_are_not(key: str) -> None:
 
 def test_other_values_are_shown() -> None:
     assert mask("cache.memory_mib", 64) == 64
+    assert mask("plugin.upstream.max_tokens", 512) == 512
+    assert mask("plugin.redis.key_prefix", "emberd:") == "emberd:"
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("redis://:s3cret@cache:6379/0", "redis://:********@cache:6379/0"),
+        ("https://me:s3:cret@host/v1?a=b@c", "https://me:********@host/v1?a=b@c"),
+        ("redis://cache:6379", "redis://cache:6379"),
+        ("https://host/a:b@c", "https://host/a:b@c"),
+    ],
+)
+def test_the_password_of_a_url_is_masked_and_the_rest_of_it_shown(url: str, shown: str) -> None:
+    assert mask("plugin.redis.url", url) == shown
+    assert mask("plugin.redis.urls", [url]) == [shown]
+
+
+def test_secrets_in_lists_of_tables_are_masked() -> None:
+    servers = [{"url": "http://a", "api_key": "s3cret"}, {"url": "http://me:s3cret@b"}]
+    assert "s3cret" not in toml_value(mask("plugin.upstream.servers", servers))
 
 
 def test_config_init_then_check_then_show(run_cli: Any, home: Path) -> None:
@@ -128,6 +162,24 @@ def test_config_show_never_prints_a_secret(run_cli: Any, home: Path) -> None:
         outcome = run_cli(*words)
         assert "s3cret" not in outcome.out
         assert "********" in outcome.out
+
+
+def test_config_show_has_the_sections_of_plugins(run_cli: Any, home: Path) -> None:
+    home.mkdir()
+    file = home / "config.toml"
+    file.write_text(
+        '[plugin.limits]\n[plugin.redis]\nurl = "redis://:s3cret@cache"\nttl_s = 60\n'
+        '[plugin.upstream.headers]\nAuthorization = "Bearer s3cret"\n'
+    )
+    shown = run_cli("config", "show", "--changed", "--json").json
+    assert {key: row["value"] for key, row in shown.items()} == {
+        "plugin.limits": {},
+        "plugin.redis.url": "redis://:********@cache",
+        "plugin.redis.ttl_s": 60,
+        "plugin.upstream.headers.Authorization": "********",
+    }
+    assert {row["origin"] for row in shown.values()} == {str(file)}
+    assert "s3cret" not in run_cli("config", "show").out
 
 
 def test_config_check_names_the_wrong_key_and_the_nearest(run_cli: Any, home: Path) -> None:

@@ -18,6 +18,7 @@ from emberd.errors import (
     InvalidParamsError,
     OverloadedError,
     ProtocolError,
+    RateLimitedError,
     RequestTimeoutError,
     ShuttingDownError,
     TextTooLongError,
@@ -78,9 +79,40 @@ def test_delays_grow_and_are_bounded() -> None:
     assert (policy.delay_s(asked_for_an_hour, "m", 0, 1) or 99) <= 6.25
 
 
+def test_a_rate_limit_is_waited_for_as_long_as_it_says() -> None:
+    policy = RetryPolicy(2, rate_limit_wait_s=10)
+    error = RateLimitedError("Slow down.", retry_after_ms=4_000)
+    first = policy.delay_s(error, "embed", 0, 1)
+    assert first is not None
+    assert 4 <= first <= 5
+    assert policy.delay_s(error, "embed", 0, 2, first) is not None
+    assert policy.delay_s(error, "embed", 0, 3, 2 * first) is None
+
+
+def test_a_rate_limit_that_asks_for_too_long_is_raised_at_once() -> None:
+    error = RateLimitedError("Tomorrow.", retry_after_ms=30_001)
+    assert RetryPolicy(2).delay_s(error, "embed", 0, 1) is None
+
+
+def test_a_rate_limit_that_asks_for_nothing_is_not_asked_for_ever() -> None:
+    policy, error = RetryPolicy(1), RateLimitedError("Slow down.", retry_after_ms=0)
+    tries = [policy.delay_s(error, "embed", 0, refusals) for refusals in range(1, 40)]
+    assert tries[:10] == [0.0] * 10
+    assert set(tries[10:]) == {None}
+    unsaid = RateLimitedError("Slow down.")
+    assert all(0 < (policy.delay_s(unsaid, "m", 0, count) or 0) < 10 for count in range(1, 11))
+
+
+def test_rate_limits_need_not_be_waited_for() -> None:
+    policy = RetryPolicy(2, rate_limit_wait_s=0)
+    assert policy.delay_s(RateLimitedError("No.", retry_after_ms=1), "embed", 0, 1) is None
+    assert policy.delay_s(OverloadedError("Full."), "embed", 0, 1) is not None
+
+
 def test_without_retries_every_failure_is_final() -> None:
     policy = RetryPolicy(0)
-    for error in (ConnectionLostError("Gone."), OverloadedError("Full.")):
+    limit = RateLimitedError("Slow down.", retry_after_ms=1)
+    for error in (ConnectionLostError("Gone."), OverloadedError("Full."), limit):
         assert policy.delay_s(error, "embed", 1, 1) is None
 
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import aiohttp
 import msgspec
@@ -24,6 +24,7 @@ from emberd.wire.snapshot import (
     MethodStats,
     ModelStats,
     NamespaceStats,
+    PluginStats,
     RequestStats,
     Snapshot,
     TextStats,
@@ -118,6 +119,10 @@ def full_snapshot() -> Snapshot:
         ),
         models=[numbers(ModelStats, name="m", fingerprint="f", is_default=True)],
         clients=[ClientStats(id=1, transport="http"), ClientStats(id=2, transport="http")],
+        plugins=[
+            numbers(PluginStats, name="lmdb", latency=latency()),
+            numbers(PluginStats, name="redis", state="tripped", latency=latency()),
+        ],
         events=[EventRecord(time=1.0, level="info", event="daemon.ready")],
     )
 
@@ -168,6 +173,13 @@ def test_states_are_told_as_one_of_all() -> None:
         for state in ("ok", "read_only", "tripped", "off")
     }
     assert states == {"ok": 0, "read_only": 0, "tripped": 1, "off": 0}
+    plugin = {
+        dict(labels)["state"]: value
+        for (name, labels), value in series.items()
+        if name == "emberd_plugin_state" and ("plugin", "redis") in labels
+    }
+    assert set(plugin) == set(get_args(get_type_hints(PluginStats)["state"]))
+    assert [state for state, value in plugin.items() if value] == ["tripped"]
     assert series["emberd_healthy", ()] == 0
     assert series["emberd_draining", ()] == 1
     assert series["emberd_problems", ()] == 1

@@ -10,6 +10,7 @@ from emberd_tui.frame import Frame
 from emberd_tui.parts import figure
 from emberd_tui.spans import Line, Role, Span, clean, fit, justify, line_width, pack
 from emberd_tui.states import Connecting, Live, Lost, NoDaemon, OtherVersion, Refused, Starting
+from emberd_tui.views.plugins import plugin_problems
 from emberd_tui.views.requests import latency_fields
 
 __all__ = ["retry_hint", "status"]
@@ -34,6 +35,7 @@ def _ok(frame: Frame, snapshot: Snapshot, width: int) -> Line:
     failed: Role = "bad" if stats.failed else "text"
     left: list[tuple[int, Line]] = [
         (0, (Span(f"{frame.glyphs.good} ok", "good"),)),
+        (0, plugin_problems(snapshot, frame.glyphs)),
         (3, figure(rate(stats.per_s), " requests/s", 16, "strong")),
         (4, figure(count(stats.in_flight), " in flight", 13, "strong")),
         (5, figure(count(stats.failed), " failed", 10, failed)),

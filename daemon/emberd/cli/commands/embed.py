@@ -18,7 +18,7 @@ from emberd.cli.progress import ProgressLine, draw_bar
 from emberd.cli.pulling import ensure_model
 from emberd.cli.texts import Separator, TextSource, in_chunks
 from emberd.cli.vectors_out import Write, open_writer
-from emberd.errors import error_from_wire
+from emberd.errors import UpstreamUnavailableError, error_from_wire
 
 if TYPE_CHECKING:
     from emberd.client import Client
@@ -106,7 +106,11 @@ def command(
         )
         _warm_up(client)
         embed = partial(
-            client.embed_detailed, model=model, partial=True, use_cache=not no_cache, **options
+            client.embed_detailed,
+            model=model,
+            partial=True,
+            use_cache=not no_cache,
+            **options,
         )
         try:
             run.go(source, embed, write, line)
@@ -138,6 +142,11 @@ class _Run:
         chunks = in_chunks(source.texts(), most=CHUNK_TEXTS, most_chars=CHUNK_CHARS)
         for texts, result in embed_stream(embed, chunks):
             line.erase()
+            if result.instead_of:  # the output does not say which model made it
+                raise UpstreamUnavailableError(
+                    f"{result.instead_of} cannot be reached. To have the texts embedded by "
+                    f"{result.model}, add --model {result.model}."
+                )
             write(self.totals.texts, texts, result)
             self.totals.add(len(texts), result)
             self.done_bytes += sum(len(text.encode()) + 1 for text in texts)
