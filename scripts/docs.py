@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Write the tables of daemon/README.md from the code: methods, errors and settings.
+"""Write the tables of daemon/README.md and plugins/README.md from the code.
 
   .venv/bin/python scripts/docs.py            rewrite what lies between the markers
-  .venv/bin/python scripts/docs.py --check    exit 1 where the file is out of date
+  .venv/bin/python scripts/docs.py --check    exit 1 where a file is out of date
 
 A test runs the check, so that the documentation cannot rot.
 """
@@ -10,15 +10,26 @@ A test runs the check, so that the documentation cannot rot.
 from __future__ import annotations
 
 import argparse
+import ast
+import importlib
+import inspect
 import json
 import sys
+import textwrap
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
+from typing import Any, NamedTuple, get_args, get_origin, get_type_hints
 
-from emberd.cli.settings_file import describe_settings
+import msgspec
+
+from emberd.cli.settings_file import describe_settings, docs_of_fields
 from emberd.errors import ERRORS_BY_CODE
 from emberd.service.api import describe
 
-PAGE = Path(__file__).resolve().parent.parent / "daemon" / "README.md"
+ROOT = Path(__file__).resolve().parent.parent
+DAEMON = ROOT / "daemon" / "README.md"
+PLUGINS = ROOT / "plugins" / "README.md"
 
 
 def methods_table() -> str:
@@ -57,36 +68,92 @@ def settings_table() -> str:
     return "\n".join(rows) + "\n"
 
 
-SECTIONS = {"methods": methods_table, "errors": errors_table, "settings": settings_table}
+class PluginSetting(NamedTuple):
+    """A key of a plugin's section; `NAME` stands for any name."""
+
+    key: str
+    default: str
+    doc: str
 
 
-def rendered(page: str) -> str:
+def plugin_settings(plugin: str) -> list[PluginSetting]:
+    """Every key of a bundled plugin's section, in the order of its struct."""
+    module = importlib.import_module(f"emberd_{plugin}.plugin").plugin
+    made = module() if isinstance(module, type) else module
+    return list(_keys_of(made.emberd_settings(), ""))
+
+
+def plugin_table(plugin: str) -> str:
+    """Those keys as a table."""
+    rows = [f"| key of `[plugin.{plugin}]` | default | meaning |", "|---|---|---|"]
+    rows += [f"| `{key}` | {default} | {doc} |" for key, default, doc in plugin_settings(plugin)]
+    return "\n".join(rows) + "\n"
+
+
+def _keys_of(kind: type[msgspec.Struct], prefix: str) -> Iterator[PluginSetting]:
+    (node,) = ast.parse(textwrap.dedent(inspect.getsource(kind))).body
+    docs = docs_of_fields(node) if isinstance(node, ast.ClassDef) else {}
+    hints = get_type_hints(kind)
+    for field in msgspec.structs.fields(kind):
+        key, hint = f"{prefix}{field.encode_name}", hints[field.name]
+        doc = " ".join(docs.get(field.name, "").split())
+        inner = get_args(hint)[1] if get_origin(hint) is dict else hint
+        if isinstance(inner, type) and issubclass(inner, msgspec.Struct):
+            table = f"{key}.NAME" if inner is not hint else key
+            yield PluginSetting(table, "", doc or " ".join((inner.__doc__ or "").split()))
+            yield from _keys_of(inner, f"{table}.")
+        else:
+            yield PluginSetting(key, _default_of(field), doc)
+
+
+def _default_of(field: Any) -> str:
+    if field.required:
+        return "required"
+    factory = field.default_factory
+    default = field.default if factory is msgspec.NODEFAULT else factory()
+    return f"`{json.dumps(default)}`"
+
+
+Table = Callable[[], str]
+
+PAGES: dict[Path, Mapping[str, Table]] = {
+    DAEMON: {"methods": methods_table, "errors": errors_table, "settings": settings_table},
+    PLUGINS: {
+        f"settings of {name}": partial(plugin_table, name)
+        for name in ("limits", "redis", "upstream")
+    },
+}
+
+
+def rendered(page: str, tables: Mapping[str, Table]) -> str:
     """The page with every generated section anew. Raises ValueError for a missing marker."""
-    for name, table in SECTIONS.items():
+    for name, table in tables.items():
         start, end = f"<!-- generated: {name} -->", f"<!-- end: {name} -->"
         head, found, rest = page.partition(start)
         _, closed, tail = rest.partition(end)
         if not found or not closed:
-            raise ValueError(f"{PAGE} has no section between {start} and {end}")
+            raise ValueError(f"there is no section between {start} and {end}")
         page = f"{head}{start}\n\n{table()}\n{end}{tail}"
     return page
 
 
 def main() -> int:
-    """Rewrite or check the page."""
+    """Rewrite or check the pages."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--check", action="store_true", help="change nothing")
     options = parser.parse_args()
-    page = PAGE.read_text("utf-8")
-    wanted = rendered(page)
-    if options.check:
-        if page != wanted:
-            print("daemon/README.md is out of date: run scripts/docs.py", file=sys.stderr)
-        return int(page != wanted)
-    PAGE.write_text(wanted, "utf-8")
-    return 0
+    is_old = False
+    for path, tables in PAGES.items():
+        page = path.read_text("utf-8")
+        wanted = rendered(page, tables)
+        if page != wanted and options.check:
+            is_old = True
+            print(f"{path.relative_to(ROOT)} is out of date: run scripts/docs.py", file=sys.stderr)
+        elif page != wanted:
+            path.write_text(wanted, "utf-8")
+    return int(is_old)
 
 
 if __name__ == "__main__":

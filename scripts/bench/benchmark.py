@@ -9,9 +9,13 @@ from typing import Literal
 from bench.figures import Figure
 from emberd.models import StoredModel
 
-__all__ = ["Bench", "Benchmark", "Device", "Result"]
+__all__ = ["Bench", "Benchmark", "Device", "LeftOutError", "Result"]
 
 Device = Literal["auto", "cpu", "cuda"]
+
+
+class LeftOutError(Exception):
+    """A benchmark cannot run on this machine; the message says what is missing."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ import traceback
 from pathlib import Path
 from typing import Any, cast
 
-from bench.benchmark import Bench, Benchmark, Device, Result
+from bench.benchmark import Bench, Benchmark, Device, LeftOutError, Result
 from bench.machine import Neighbours, spin_ms
 from bench.record import Record
 from bench.table import render, warn
@@ -53,7 +53,7 @@ def main(arguments: list[str] | None = None) -> int:
     bench = _bench(options)
     record = Record(_command(arguments), _kept(options))
     results = [result for each in chosen if (result := _run(each, bench)) is not None]
-    if results:
+    if any(result.figures for result in results):
         print(render(results))
     if warning := warn(results):
         print(warning, file=sys.stderr)
@@ -111,6 +111,9 @@ def _run(benchmark: Benchmark, bench: Bench) -> Result | None:
     spin_before_ms, started, neighbours = spin_ms(), time.perf_counter(), Neighbours()
     try:
         figures = tuple(benchmark.run(bench))
+    except LeftOutError as exc:
+        print(f"left out, as {exc}", file=sys.stderr)
+        return Result(benchmark.name, ())
     except Exception:
         print("failed", file=sys.stderr)
         traceback.print_exc()

@@ -145,5 +145,4 @@ def serving(model: StoredModel, *settings: str) -> Iterator[tuple[BenchDaemon, C
 
 def _variable(setting: str) -> tuple[str, str]:
     key, _, value = setting.partition("=")
-    section, _, name = key.partition(".")
-    return f"EMBERD_{section.upper()}__{name.upper()}", value
+    return f"EMBERD_{key.upper().replace('.', '__')}", value

@@ -3,7 +3,18 @@
 from __future__ import annotations
 
 from bench.benchmark import Benchmark
-from bench.benchmarks import bulk, collections, loop, mixed, schedule, single, start, warm
+from bench.benchmarks import (
+    bulk,
+    collections,
+    loop,
+    mixed,
+    plugins,
+    redis,
+    schedule,
+    single,
+    start,
+    warm,
+)
 
 __all__ = ["BENCHMARKS"]
 
@@ -18,5 +29,7 @@ BENCHMARKS: dict[str, Benchmark] = {
         loop.BENCHMARK,
         start.BENCHMARK,
         collections.BENCHMARK,
+        redis.BENCHMARK,
+        plugins.BENCHMARK,
     )
 }
