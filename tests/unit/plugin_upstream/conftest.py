@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 from upstream_kit import Clock, MakeEmbedder
-from upstream_server import DIM, UpstreamServer
 
 from emberd_upstream.dims import KnownDims
 from emberd_upstream.embedder import UpstreamEmbedder
 from emberd_upstream.settings import ModelSettings
 from emberd_upstream.transport import Transport
+from upstream_server import DIM, UpstreamServer
 
 
 @pytest.fixture

@@ -6,13 +6,13 @@ import logging
 from pathlib import Path
 
 import pytest
-from upstream_server import BAD, UpstreamServer
 
 from emberd.testing import EmbedderContract
 from emberd_upstream.dims import KnownDims
 from emberd_upstream.embedder import UpstreamEmbedder
 from emberd_upstream.settings import Kind, ModelSettings
 from emberd_upstream.transport import Transport
+from upstream_server import BAD, UpstreamServer
 
 
 class UpstreamContract(EmbedderContract):

@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from upstream_kit import Clock, MakeEmbedder
-from upstream_server import DIM, UpstreamServer
 
 from emberd.errors import UpstreamUnavailableError
 from emberd_upstream.breaker import COOLDOWN_S, FAILURES, Breaker
@@ -21,6 +20,7 @@ from emberd_upstream.refusals import meaning_of, reason_in
 from emberd_upstream.results import shared_out
 from emberd_upstream.settings import ModelSettings, UpstreamSettings, api_key_of, check_settings
 from emberd_upstream.waiting import asked_wait_s, backoff_s
+from upstream_server import DIM, UpstreamServer
 
 
 @pytest.mark.parametrize(
