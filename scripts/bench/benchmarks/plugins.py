@@ -40,10 +40,10 @@ def run(bench: Bench) -> list[Figure]:
             each.embed(texts)
         _check(limited)
         alone = interleaved(
-            bench.rounds, *(partial(_singles, each, texts, count) for each in clients)
+            3 * bench.rounds, *(partial(_singles, each, texts, count // 3) for each in clients)
         )
         together = interleaved(
-            bench.rounds, *(partial(_batches, each, texts, count // 4) for each in clients)
+            3 * bench.rounds, *(partial(_batches, each, texts, count // 12) for each in clients)
         )
         fresh = interleaved(
             bench.rounds, *(partial(_new, each, maker, count // 20) for each in clients)
