@@ -189,11 +189,14 @@ class PluginSettings(_Section, frozen=True, kw_only=True):
 
 
 class LogSettings(_Section, frozen=True, kw_only=True):
-    """The log file of a daemon in the background."""
+    """The log, and the log file of a daemon in the background."""
 
     level: Literal["debug", "info", "warning", "error"] = "info"
     max_mib: Positive = 10
     keep: Count = 3
+    slow_ms: Count = 1_000
+    """Requests that take longer are written to the log and listed by `emberd requests --slow`; 0
+    turns that off."""
 
 
 class Settings(_Section, frozen=True, kw_only=True):

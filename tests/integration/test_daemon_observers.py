@@ -122,12 +122,13 @@ def test_every_request_is_heard_as_it_comes_and_as_it_ends(daemon: DaemonProcess
         client.embed(["one text", "another text"])
         with pytest.raises(EmberdError):
             client.collections_info("nothing")
+        (row,) = client.requests(method="embed").requests
     ended = eventually(lambda: of_method(rows(daemon, "records"), "collections.info")[1:])
     assert [(row["kind"], row["error"]) for row in ended] == [("failed", "COLLECTION_NOT_FOUND")]
     records = rows(daemon, "records")
     received, finished = of_method(records, "embed")
     assert (received["kind"], finished["kind"]) == ("received", "finished")
-    assert received["request"] == finished["request"] > 0
+    assert received["request"] == finished["request"] == row.id > 0
     assert received["time"] <= finished["time"]
     assert (finished["client"], finished["client_id"]) == ("observed", received["client_id"])
     assert (finished["texts"], finished["error"]) == (2, "")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import msgspec
 
 from emberd.cache.keys import KeySpace
-from emberd.cache.lower import Found, LowerTier, Notify
+from emberd.cache.lower import Found, LowerTier, Notify, Sight
 from emberd.cache.memory import MemoryTier
 from emberd.config import CacheSettings
 from emberd.errors import CacheUnavailableError
@@ -90,12 +90,19 @@ class Cache:
         return values
 
     async def lookup_tiers(
-        self, space: KeySpace, texts: Sequence[str], keys: Sequence[bytes], *, value_size: int
+        self,
+        space: KeySpace,
+        texts: Sequence[str],
+        keys: Sequence[bytes],
+        *,
+        value_size: int,
+        timings: dict[str, float] | None = None,
     ) -> tuple[list[bytes | None], dict[str, int]]:
         """Ask the tiers below memory for texts that memory missed.
 
         Returns one value or None a text, and the hits by tier. A value of another length than
         `value_size` is a miss. Hits move to memory and to the tiers above the one that had them.
+        `timings` gets the seconds that each tier took.
         """
         values: list[bytes | None] = [None] * len(texts)
         hits: dict[str, int] = {}
@@ -103,7 +110,13 @@ class Cache:
         for depth, tier in enumerate(self._lower):
             if not missing:
                 break
-            found = await tier.lookup(space.namespace, [keys[at] for at in missing], value_size)
+            started = time.perf_counter()
+            try:
+                asked = [keys[at] for at in missing]
+                found = await tier.lookup(space.namespace, asked, value_size)
+            finally:
+                if timings is not None:
+                    timings[tier.name] = time.perf_counter() - started
             places = [place for place, value in enumerate(found.values) if value is not None]
             if not places:
                 continue
@@ -130,6 +143,18 @@ class Cache:
         items = list(zip(keys, values, strict=True))
         for tier in self._lower:
             tier.offer(space.namespace, items)
+
+    async def peek(
+        self, space: KeySpace, text: str, key: bytes, *, value_size: int
+    ) -> dict[str, Sight]:
+        """What each tier has of a text, in the order they are asked; no hit is counted, nothing
+        moves up."""
+        below = await asyncio.gather(
+            *(tier.peek(space.namespace, key, value_size) for tier in self._lower)
+        )
+        names = [tier.name for tier in self._lower]
+        sights = {self._memory.name: Sight(*self._memory.peek(space, text))}
+        return sights | dict(zip(names, below, strict=True))
 
     async def clear(self, namespace: str | None) -> dict[str, int]:
         """Forget a namespace, or everything (None); records removed by tier.

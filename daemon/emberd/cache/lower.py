@@ -16,12 +16,12 @@ import msgspec
 
 from emberd.cache.breaker import Breaker, BreakerLimits
 from emberd.cache.write_behind import Item, WriteBehind
-from emberd.plugins.abilities import Dated, Tenanted
+from emberd.plugins.abilities import Dated, Inspectable, Tenanted
 from emberd.plugins.contracts import CacheTier
 from emberd.telemetry.histogram import Histogram
 from emberd.wire.snapshot import TierStats, WriteBehindStats
 
-__all__ = ["Found", "LowerTier", "Notify"]
+__all__ = ["Found", "LowerTier", "Notify", "Sight"]
 
 T = TypeVar("T")
 
@@ -44,6 +44,17 @@ class Found:
 
     values: list[bytes | None]
     born: list[float] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What one tier has of one key."""
+
+    value: bytes | None = None
+    born: float | None = None
+    """Unix seconds, where the tier knows."""
+    message: str = ""
+    """Why it could not be asked."""
 
 
 class LowerTier:
@@ -86,6 +97,20 @@ class LowerTier:
         if self._breaker.is_tripped != was_tripped:
             self._tell_change()
         return found
+
+    async def peek(self, namespace: str, key: bytes, value_size: int) -> Sight:
+        """What the tier has; counts nothing and promotes nothing. Raises nothing."""
+        if self._breaker.is_tripped:
+            return Sight(message=self._breaker.reason)
+        try:
+            async with asyncio.timeout(_LOOKUP_S):
+                value, born = await self._on_thread(lambda: self._look(namespace, key))
+        except TimeoutError:
+            return Sight(message="no answer in time")
+        except Exception as exc:  # any tier, any fault
+            return Sight(message=str(exc) or type(exc).__name__)
+        is_right = type(value) is bytes and len(value) == value_size
+        return Sight(value, born) if is_right else Sight()
 
     def offer(self, namespace: str, items: Sequence[Item]) -> None:
         """Queue `(key, value)` pairs for writing."""
@@ -161,6 +186,12 @@ class LowerTier:
         self._lookups.record(seconds)
         self._breaker.succeeded(seconds)
         return found
+
+    def _look(self, namespace: str, key: bytes) -> tuple[bytes | None, float | None]:
+        if isinstance(self._tier, Inspectable):
+            return self._tier.peek(namespace, key)
+        found = self._read(namespace, [key])
+        return found.values[0], None if found.born is None else found.born[0]
 
     def _read(self, namespace: str, keys: Sequence[bytes]) -> Found:
         if isinstance(self._tier, Dated):

@@ -63,6 +63,16 @@ class MemoryTier:
         shelf.visited.update(hits)
         return values, len(hits)
 
+    def peek(self, space: KeySpace, text: str) -> tuple[bytes | None, float | None]:
+        """The value, unless it is too old, and when it was made, which only a TTL makes known; no
+        use of the text."""
+        shelf = self._shelves.get(space)
+        if shelf is None or text not in shelf.values:
+            return None, None
+        born = shelf.born.get(text)
+        is_old = self._ttl_s and born is not None and born <= self._clock() - self._ttl_s
+        return (None, None) if is_old else (shelf.values[text], born)
+
     def store(
         self,
         space: KeySpace,

@@ -35,7 +35,7 @@ SECTIONS = {
         "collections": "List, describe, make, check and drop collections.",
     },
     "Cache and models": {
-        "cache": "Look at the cache, or clear it.",
+        "cache": "Look at the cache, look a text up in it, or clear it.",
         "models": "List, fetch, describe and remove models.",
     },
     "Plugins": {
@@ -44,6 +44,7 @@ SECTIONS = {
     "Looking in": {
         "top": "Open the dashboard.",
         "stat": "Print one line of figures a second.",
+        "requests": "List the requests of late.",
         "doctor": "Check this machine and this installation.",
         "config": "Show, check and write the settings.",
         "api": "Print the daemon's methods.",

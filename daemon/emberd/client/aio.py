@@ -24,6 +24,7 @@ from emberd.client.settings import ClientSettings, Timeout
 from emberd.client.steps import Await, Greet, Start, Step, Steps
 from emberd.errors import InvalidRequestError
 from emberd.wire.hello import Welcome
+from emberd.wire.insight import CacheInspection, HistoryColumns, LogLines, RequestRows
 from emberd.wire.snapshot import CacheStats, PluginStats, Snapshot
 
 if TYPE_CHECKING:
@@ -172,6 +173,11 @@ class AsyncClient(AsyncCollectionCalls):
         """The latest snapshot; with `fresh`, the next one, within a second."""
         return await self._run(calls.stats(self._settings, fresh=fresh))
 
+    async def stats_history(self, window_s: float = 300.0) -> HistoryColumns:
+        """Figures of the last `window_s` seconds (an hour at most): a column a second up to 300,
+        one every 10 s beyond."""
+        return await self._run(calls.stats_history(self._settings, window_s))
+
     async def subscribe(self, interval_s: float = 1.0) -> AsyncGenerator[Snapshot, None]:
         """A snapshot every `interval_s`, the newest only, over a connection of its own.
 
@@ -196,6 +202,29 @@ class AsyncClient(AsyncCollectionCalls):
     async def cache_clear(self, namespace: str | None) -> dict[str, int]:
         """Forget the vectors of a namespace, of all for None; records removed, by tier."""
         return await self._run(calls.cache_clear(self._settings, namespace))
+
+    async def inspect(
+        self,
+        text: str,
+        *,
+        model: str | None = None,
+        prompt: str | None = None,
+        prefix: str | None = None,
+        truncate: str | None = None,
+        namespace: str | None = None,
+    ) -> CacheInspection:
+        """Which tiers of the cache have the vector of a text; counts as no use of it."""
+        return await self._run(
+            calls.cache_inspect(
+                self._settings,
+                text,
+                model=model,
+                prompt=prompt,
+                prefix=prefix,
+                truncate=truncate,
+                namespace=namespace,
+            )
+        )
 
     async def models_list(self) -> list[dict[str, Any]]:
         """One map a model that is loaded, stored or available."""
@@ -230,6 +259,37 @@ class AsyncClient(AsyncCollectionCalls):
     async def check_plugins(self, name: str | None = None) -> list[PluginStats]:
         """Let a plugin (all for None) check itself again. Raises PluginNotFoundError."""
         return await self._run(calls.plugins_check(self._settings, name))
+
+    async def requests(
+        self,
+        kind: str = "recent",
+        *,
+        client: str | None = None,
+        method: str | None = None,
+        failed: bool | None = None,
+        limit: int | None = None,
+    ) -> RequestRows:
+        """The newest requests ("recent"), the slowest of the last hour ("slowest") or those over
+        `log.slow_ms` ("slow"), of any client."""
+        return await self._run(
+            calls.requests_list(
+                self._settings, kind, client=client, method=method, failed=failed, limit=limit
+            )
+        )
+
+    async def log_lines(
+        self,
+        lines: int = 100,
+        *,
+        level: str | None = None,
+        contains: str | None = None,
+        after: int | None = None,
+    ) -> LogLines:
+        """The newest records of the daemon's log, of its last 2,000; with `after`, the `next` of
+        an answer before, those that came later."""
+        return await self._run(
+            calls.logs_tail(self._settings, lines, level=level, contains=contains, after=after)
+        )
 
     async def shutdown(self) -> None:
         """Ask the daemon to finish what is open and to leave."""

@@ -20,6 +20,7 @@ from emberd.errors import (
     RequestTimeoutError,
 )
 from emberd.wire.hello import Welcome
+from emberd.wire.insight import CacheInspection, HistoryColumns, LogLines, RequestRows
 from emberd.wire.snapshot import CacheStats, PluginStats, Snapshot
 
 if TYPE_CHECKING:
@@ -29,9 +30,11 @@ if TYPE_CHECKING:
 __all__ = [
     "Call",
     "cache_clear",
+    "cache_inspect",
     "cache_stats",
     "given",
     "hello",
+    "logs_tail",
     "models_list",
     "models_load",
     "models_unload",
@@ -42,10 +45,12 @@ __all__ = [
     "plugins_info",
     "plugins_list",
     "request",
+    "requests_list",
     "shutdown",
     "similarity",
     "snapshot_of",
     "stats",
+    "stats_history",
 ]
 
 _LOAD_TIMEOUT_S = 600.0  # a model may have to be fetched first
@@ -215,6 +220,12 @@ def cache_clear(settings: ClientSettings, namespace: str | None) -> Steps[dict[s
     return read(result, dict[str, int])
 
 
+def cache_inspect(settings: ClientSettings, text: str, **options: Any) -> Steps[CacheInspection]:
+    """What each tier has of a text."""
+    params = {"text": text, **given(options)}
+    return read((yield from request(settings, "cache.inspect", params)), CacheInspection)
+
+
 def models_list(settings: ClientSettings) -> Steps[list[dict[str, Any]]]:
     """One map a model."""
     return read((yield from request(settings, "models.list", {})), list[dict[str, Any]])
@@ -264,6 +275,24 @@ def stats(settings: ClientSettings, *, fresh: bool) -> Steps[Snapshot]:
     """The latest snapshot, or the next one."""
     params = {"fresh": True} if fresh else {}
     return snapshot_of((yield from request(settings, "stats", params)))
+
+
+def stats_history(settings: ClientSettings, window_s: float) -> Steps[HistoryColumns]:
+    """The figures of the last `window_s` seconds."""
+    result = yield from request(settings, "stats.history", {"window_s": window_s})
+    return read(result, HistoryColumns)
+
+
+def logs_tail(settings: ClientSettings, lines: int, **options: Any) -> Steps[LogLines]:
+    """Records of the daemon's log."""
+    params = {"lines": lines, **given(options)}
+    return read((yield from request(settings, "logs.tail", params)), LogLines)
+
+
+def requests_list(settings: ClientSettings, kind: str, **options: Any) -> Steps[RequestRows]:
+    """Requests of late."""
+    params = {"kind": kind, **given(options)}
+    return read((yield from request(settings, "requests.list", params)), RequestRows)
 
 
 def shutdown(settings: ClientSettings) -> Steps[None]:

@@ -262,6 +262,7 @@ class Engine:
             wanted = [text for text in texts if text.future is not None]
             encoded, refused = encode_texts(backend, request, wanted)
             now = time.monotonic()
+            request.tokenised_s = request.tokenised_s or now
             for text in encoded:
                 text.queued_s = now
             self.settle(list(refused))

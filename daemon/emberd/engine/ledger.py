@@ -8,15 +8,16 @@ from collections.abc import Callable, Iterable, Sequence
 from emberd.engine.text import Embedded, Outcome, Request, Text
 from emberd.errors import EmberdError
 
-__all__ = ["Ledger", "TextFuture"]
+__all__ = ["Ledger", "TextFuture", "request_of"]
 
 
 class TextFuture(asyncio.Future[Embedded]):
     """A text's future. That it tells of its own cancelling saves each text a done-callback."""
 
-    __slots__ = ("on_cancel", "text")
+    __slots__ = ("on_cancel", "request", "text")
 
     text: Text | None
+    request: Request
     on_cancel: Callable[[Text], None]
 
     def cancel(self, msg: object | None = None) -> bool:
@@ -25,6 +26,11 @@ class TextFuture(asyncio.Future[Embedded]):
         if self.text is not None:
             self.on_cancel(self.text)
         return True
+
+
+def request_of(future: asyncio.Future[Embedded]) -> Request | None:
+    """What the text of a ledger's future came with."""
+    return future.request if isinstance(future, TextFuture) else None
 
 
 class Ledger:
@@ -51,6 +57,7 @@ class Ledger:
         for content in contents:
             future = TextFuture(loop=loop)
             future.text = text = Text(request, content, future)
+            future.request = request
             future.on_cancel = on_cancel
             texts.append(text)
             futures.append(future)

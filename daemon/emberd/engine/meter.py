@@ -67,6 +67,8 @@ class Meter:
         now = self.clock()
         self._since[caller] = now
         self.totals.queue_s += sum([now - text.queued_s for text in batch.texts])
+        for request in {text.request for text in batch.texts}:
+            request.started_s = request.started_s or now
 
     def ended(self, caller: int, batch: Batch, *, failed: bool) -> None:
         seconds = self.clock() - self._since.pop(caller)

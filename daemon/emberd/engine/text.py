@@ -40,14 +40,18 @@ class Encoded(NamedTuple):
     truncated: bool
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Request:
-    """What the texts of one `submit` share. `submitted_s` is of the monotonic clock."""
+    """What the texts of one `submit` share. Times are of the monotonic clock; 0 is not yet."""
 
     model: str
     truncate: Truncate = "end"
     priority: Priority = "interactive"
     submitted_s: float = 0.0
+    tokenised_s: float = 0.0
+    """When its first texts were tokens; set by a tokeniser worker."""
+    started_s: float = 0.0
+    """When the first batch with a text of it began; set by whoever starts batches."""
 
 
 class Text:

@@ -1,6 +1,6 @@
 """What a plugin may build on: hook markers and the contracts of the things it can add."""
 
-from emberd.plugins.abilities import Dated, Maintained, Tenanted
+from emberd.plugins.abilities import Dated, Inspectable, Maintained, Tenanted
 from emberd.plugins.contracts import (
     CacheTier,
     Demand,
@@ -25,6 +25,7 @@ __all__ = [
     "EmbeddedText",
     "Embedder",
     "EmbedderModel",
+    "Inspectable",
     "Maintained",
     "MetricsExporter",
     "Observer",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
-__all__ = ["Dated", "Maintained", "Tenanted"]
+__all__ = ["Dated", "Inspectable", "Maintained", "Tenanted"]
 
 
 @runtime_checkable
@@ -16,6 +16,15 @@ class Dated(Protocol):
         self, namespace: str, keys: Sequence[bytes]
     ) -> tuple[list[bytes | None], list[float]]:
         """As `get_many`, and for every key the Unix time its age counts from (0.0 for a miss)."""
+        ...
+
+
+@runtime_checkable
+class Inspectable(Protocol):
+    """Can be looked into without a trace: what is seen is not used, and ages on as before."""
+
+    def peek(self, namespace: str, key: bytes) -> tuple[bytes | None, float | None]:
+        """The value, and the Unix time that it was made where that is known."""
         ...
 
 

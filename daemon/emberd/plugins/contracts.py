@@ -39,8 +39,8 @@ class CacheTier(Protocol):
     request, and trips the tier's breaker when it goes on. CacheUnavailableError says that what the
     tier depends on is away: the breaker asks again by itself, and the plugin does not trip. A
     value that comes back must be, byte for byte, one that was set under that key; the daemon adds
-    a checksum of four bytes and takes any other for a miss and an error. See `Dated`, `Maintained`
-    and `Tenanted` for what a tier may offer beside this.
+    a checksum of four bytes and takes any other for a miss and an error. See `Dated`,
+    `Inspectable`, `Maintained` and `Tenanted` for what a tier may offer beside this.
     """
 
     name: str

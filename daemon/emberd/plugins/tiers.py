@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from emberd.errors import PluginFailedError
-from emberd.plugins.abilities import Dated, Maintained, Tenanted
+from emberd.plugins.abilities import Dated, Inspectable, Maintained, Tenanted
 from emberd.plugins.contracts import CacheTier
 from emberd.plugins.faults import contained
 from emberd.plugins.guard import Guard
@@ -40,6 +40,8 @@ class GuardedTier:
         # On the instance, as the cache asks which of them are there.
         if isinstance(tier, Dated):
             self.get_many_dated = self._get_many_dated
+        if isinstance(tier, Inspectable):
+            self.peek = self._peek
         if isinstance(tier, Maintained):
             self.maintain = self._maintain
         if isinstance(tier, Tenanted):
@@ -102,6 +104,14 @@ class GuardedTier:
             self._check_length("get_many_dated", values, keys)
             self._check_length("get_many_dated", dates, keys)
         return self._checked(keys, values), dates
+
+    def _peek(self, namespace: str, key: bytes) -> tuple[bytes | None, float | None]:
+        if not self._guard.is_active:
+            return None, None
+        with self._guard.watch():
+            value, born = self._tier.peek(namespace, key)  # type: ignore[attr-defined]
+        (opened,) = self._checked([key], [value])
+        return opened, born
 
     def _maintain(self) -> None:
         if self._guard.is_active:

@@ -38,11 +38,13 @@ from emberd.service.embedding import EmbeddingService
 from emberd.service.fallback import Fallbacks
 from emberd.service.observation import Observation
 from emberd.service.registry import ModelRegistry
+from emberd.service.request_log import RequestLog
 from emberd.service.service import Service
 from emberd.service.snapshots import SnapshotBuilder
 from emberd.service.statistics import Statistics
 from emberd.service.subscriptions import Snapshots
 from emberd.telemetry import EventLog
+from emberd.telemetry.log_ring import LogRing
 
 if TYPE_CHECKING:
     from emberd.server.http import Gateway
@@ -70,6 +72,8 @@ class Daemon:
         """`plugins` are there in place of the installed ones."""
         self._settings = settings
         self._paths = paths
+        self._logger = logger
+        self._logs = LogRing()
         self._events = EventLog(logger)
         self._stop = asyncio.Event()
         self._closing = contextlib.AsyncExitStack()
@@ -77,6 +81,7 @@ class Daemon:
         self._monitor = LoopMonitor()
         self._gateway: Gateway | None = None
         self._statistics = Statistics()
+        self._requests = RequestLog(settings.log.slow_ms, logger)
         self._tasks: set[asyncio.Task[Any]] = set()
         self._plugins = Plugins(
             settings,
@@ -137,6 +142,8 @@ class Daemon:
 
     async def _start(self) -> None:
         paths, settings = self._paths, self._settings
+        self._logger.addHandler(self._logs)
+        self._closing.callback(self._logger.removeHandler, self._logs)
         paths.check_socket_length()
         for folder in (paths.runtime, paths.data):
             ensure_private_folder(folder)
@@ -219,9 +226,16 @@ class Daemon:
             collections=collections,
             snapshots=self._snapshots,
             plugins=self._plugins,
+            requests=self._requests,
+            logs=self._logs,
             shut_down=self._request_stop_soon,
         )
-        self._sessions.serve(self._service, self._snapshots.forget, self._observation.of_requests)
+        self._sessions.serve(
+            self._service,
+            self._snapshots.forget,
+            self._requests,
+            self._observation.of_requests,
+        )
         self._monitor.start()
         self._closing.callback(self._monitor.stop)
         self._snapshots.start()
@@ -229,7 +243,9 @@ class Daemon:
 
     def _observe(self) -> Callable[[Snapshot], None]:
         """Tell the plugins what happens; gives who is to be told of snapshots."""
-        self._observation = Observation(self._plugins.observers, self._plugins.exporters)
+        self._observation = Observation(
+            self._plugins.observers, self._plugins.exporters, self._requests.numbers
+        )
         self._closing.push_async_callback(self._observation.close)
         if (observation := self._observation.of_requests) is not None:
             self._engine.tell_batches(observation.batch)
@@ -259,6 +275,7 @@ class Daemon:
             release_caller=self._sessions.release_caller,
             latest_snapshot=lambda: self._snapshots.latest,
             events=self._events,
+            requests=self._requests,
             observation=self._observation.of_requests,
         )
         await self._gateway.start()

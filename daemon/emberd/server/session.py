@@ -24,8 +24,10 @@ from emberd.server.peer import is_same_user, peer_of
 from emberd.service.api import METHODS
 from emberd.service.callers import Caller
 from emberd.service.observation import Observation, amounts_of
+from emberd.service.request_log import RequestLog
 from emberd.service.service import Service
 from emberd.service.statistics import Statistics
+from emberd.service.trace import CURRENT, Trace
 from emberd.telemetry import EventLog
 from emberd.wire.connection import ServerConnection, ServerEvent
 from emberd.wire.messages import CANCEL, HELLO, Malformed, Notification, Request
@@ -50,6 +52,8 @@ class Shared:
     closed: Callable[[Session], None]
     progressed: Callable[[], None]
     """A request was answered: whoever drains looks again."""
+    requests: RequestLog
+    """Where requests are listed."""
     observation: Observation | None = None
     """Who is told of requests."""
 
@@ -169,43 +173,53 @@ class Session(asyncio.Protocol):
     def _serve(self, request: Request) -> None:
         started = time.perf_counter()
         self.caller.requests += 1
-        told, observation = 0, self._observation
-        if observation is not None:
-            told = observation.received(request.method, self.caller)
+        observation = self._observation
+        if observation is None:
+            number = next(self._shared.requests.numbers)
+        else:
+            number = observation.received(request.method, self.caller)
         try:
             result = self._shared.service.call(request.method, request.params, self.caller)
         except EmberdError as exc:
-            self._fail(request, exc, started, told)
+            self._fail(request, exc, started, number)
         except Exception as exc:
-            self._fail(request, _internal(request, exc), started, told)
+            self._fail(request, _internal(request, exc), started, number)
         else:
             if type(result) is CoroutineType:
-                self._work_on(request, result, started, told)
+                self._work_on(request, result, started, number)
             else:
-                self._succeed(request, result, started, told)
+                self._succeed(request, result, started, number)
 
     def _work_on(
-        self, request: Request, work: Coroutine[Any, Any, Any], started: float, told: int
+        self, request: Request, work: Coroutine[Any, Any, Any], started: float, number: int
     ) -> None:
         self._shared.statistics.in_flight += 1
         self.caller.in_flight += 1
+        trace = Trace(started)
+        token = CURRENT.set(trace)  # the task copies the context
         task = self._tasks[request.msgid] = asyncio.create_task(work)
-        task.add_done_callback(partial(self._finished, request, started, told))
+        CURRENT.reset(token)
+        task.add_done_callback(partial(self._finished, request, started, number, trace))
 
     def _finished(
-        self, request: Request, started: float, told: int, task: asyncio.Task[Any]
+        self,
+        request: Request,
+        started: float,
+        number: int,
+        trace: Trace,
+        task: asyncio.Task[Any],
     ) -> None:
         del self._tasks[request.msgid]
         self._shared.statistics.in_flight -= 1
         self.caller.in_flight -= 1
         if task.cancelled():
-            self._fail(request, self._why_cancelled(), started, told)
+            self._fail(request, self._why_cancelled(), started, number, trace)
         elif (exc := task.exception()) is None:
-            self._succeed(request, task.result(), started, told)
+            self._succeed(request, task.result(), started, number, trace)
         elif isinstance(exc, EmberdError):
-            self._fail(request, exc, started, told)
+            self._fail(request, exc, started, number, trace)
         else:
-            self._fail(request, _internal(request, exc), started, told)
+            self._fail(request, _internal(request, exc), started, number, trace)
         self._outbox.flush_soon()
         if self._backlog:
             self._turn_soon()
@@ -221,45 +235,64 @@ class Session(asyncio.Protocol):
             )
         return CancelledRequestError("The request was given up.")
 
-    def _succeed(self, request: Request, result: Any, started: float, told: int) -> None:
+    def _succeed(
+        self,
+        request: Request,
+        result: Any,
+        started: float,
+        number: int,
+        trace: Trace | None = None,
+    ) -> None:
         if request.method == HELLO:
             self._connection.greet()
             self._greeted()
         try:
             self._outbox.add(self._connection.response(request.msgid, result))
         except EmberdError as exc:
-            self._fail(request, exc, started, told)
+            self._fail(request, exc, started, number, trace)
         else:
-            seconds = self._record(request.method, started, failed=False)
-            if told:
-                self._tell(told, request.method, seconds, result=result)
+            self._ended(request.method, started, number, trace, result=result)
 
-    def _fail(self, request: Request, error: EmberdError, started: float, told: int) -> None:
+    def _fail(
+        self,
+        request: Request,
+        error: EmberdError,
+        started: float,
+        number: int,
+        trace: Trace | None = None,
+    ) -> None:
         # Who gives a request up has not been failed by us.
         failed = not isinstance(error, CancelledRequestError)
         self.caller.failed += failed
         self._outbox.add(self._connection.error_response(request.msgid, error))
-        seconds = self._record(request.method, started, failed=failed)
-        if told:
-            self._tell(told, request.method, seconds, error=error.code)
+        self._ended(request.method, started, number, trace, error=error.code, failed=failed)
         if self.caller.transport == "tcp" and not self._connection.is_greeted:
             self._hang_up()
 
-    def _record(self, method: str, started: float, *, failed: bool) -> float:
-        seconds = time.perf_counter() - started
-        self.caller.latency.record(seconds)
-        if method in METHODS:
-            self._shared.statistics.record(method, seconds, failed=failed)
-        return seconds
-
-    def _tell(
-        self, told: int, method: str, seconds: float, *, result: Any = None, error: str = ""
+    def _ended(
+        self,
+        method: str,
+        started: float,
+        number: int,
+        trace: Trace | None,
+        *,
+        result: Any = None,
+        error: str = "",
+        failed: bool = False,
     ) -> None:
-        """The end of a request of whose coming the observers were told under this number."""
+        """Count, list and tell a request that was answered."""
+        seconds = time.perf_counter() - started
+        caller, shared = self.caller, self._shared
+        caller.latency.record(seconds)
+        if method in METHODS:
+            shared.statistics.record(method, seconds, failed=failed)
+            shared.requests.add(
+                number, method, caller, seconds, result=result, error=error, trace=trace
+            )
         if self._observation is not None:
             texts, tokens = amounts_of(method, result)
             self._observation.ended(
-                told, method, self.caller, seconds, texts=texts, tokens=tokens, error=error
+                number, method, caller, seconds, texts=texts, tokens=tokens, error=error
             )
 
     def _notified(self, event: Notification) -> None:

@@ -12,6 +12,7 @@ from emberd.server.peer import process_name
 from emberd.server.session import Session, Shared
 from emberd.service.callers import Caller
 from emberd.service.observation import Observation
+from emberd.service.request_log import RequestLog
 from emberd.service.service import Service
 from emberd.service.statistics import Statistics
 from emberd.telemetry import EventLog
@@ -38,10 +39,11 @@ class Sessions:
         self,
         service: Service,
         forget: Callable[[Caller], None],
+        requests: RequestLog,
         observation: Observation | None = None,
     ) -> None:
-        """Say what answers the requests, who hears of connections that are gone, and who of
-        requests; before the first connection."""
+        """Say what answers the requests, who hears of connections that are gone, and where
+        requests are listed and told; before the first connection."""
         self._forget = forget
         self._shared = Shared(
             service=service,
@@ -51,6 +53,7 @@ class Sessions:
             opened=self._open.add,
             closed=self._closed,
             progressed=self._changed.set,
+            requests=requests,
             observation=observation,
         )
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from emberd.errors import EmberdError, RateLimitedError
 from emberd.plugins.contracts import Demand, Outcome, RateLimiter
 from emberd.service.compute import priority_of
+from emberd.service.trace import current_trace
 
 if TYPE_CHECKING:
     from emberd.plugins.plugged import Plugged
@@ -53,6 +54,8 @@ class Admission:
             work.caller.limited += isinstance(exc, RateLimitedError)
             _leave(visits, Outcome(status="cancelled", seconds=0.0))
             raise
+        finally:
+            current_trace().lap("admission")
         began = time.monotonic()
         ends: Collection[object] = ()
         try:

@@ -24,6 +24,8 @@ class Method:
     summary: str
     result: str
     errors: tuple[str, ...] = ()
+    is_listed: bool = True
+    """False for what only greets the daemon or looks at it: `requests.list` leaves it out."""
 
 
 _MODEL_ERRORS = ("MODEL_NOT_FOUND", "MODEL_INVALID", "MODEL_LOAD_FAILED", "DOWNLOAD_FAILED")
@@ -45,8 +47,9 @@ METHODS: dict[str, Method] = {
             "Introduce the client; optional on a Unix socket, first and with a token on TCP.",
             "{protocol, server: {name, version, pid}, limits, models, default_model, namespace}",
             ("UNAUTHENTICATED", "NAMESPACE_NOT_FOUND", "INVALID_REQUEST"),
+            is_listed=False,
         ),
-        Method("ping", p.NoParams, "Answer at once.", '"pong"'),
+        Method("ping", p.NoParams, "Answer at once.", '"pong"', is_listed=False),
         Method(
             "embed",
             p.EmbedParams,
@@ -191,6 +194,14 @@ METHODS: dict[str, Method] = {
             ("NAMESPACE_NOT_FOUND",),
         ),
         Method(
+            "cache.inspect",
+            p.InspectParams,
+            "Which tiers have the vector of a text. Counts as no use of it and moves nothing.",
+            "{model, fingerprint, key, cached, tiers: [{tier, found, age_s, size_bytes, norm, "
+            "message}], tokens}",
+            ("NAMESPACE_NOT_FOUND", "TEXT_TOO_LONG", *_MODEL_ERRORS),
+        ),
+        Method(
             "models.list",
             p.NoParams,
             "Models that are loaded, stored or in the catalog.",
@@ -216,18 +227,46 @@ METHODS: dict[str, Method] = {
             p.StatsParams,
             "The latest snapshot: everything that the dashboard shows.",
             "Snapshot",
+            is_listed=False,
+        ),
+        Method(
+            "stats.history",
+            p.HistoryParams,
+            "Figures of the last minutes, a column a second up to 300 s and one every 10 s beyond; "
+            "null is a gap.",
+            "{step_s, end, columns: {name: [number | null]}}",
+            is_listed=False,
         ),
         Method(
             "stats.subscribe",
             p.SubscribeParams,
             "Send a `stats` notification with the newest snapshot now and then.",
             "{subscription}",
+            is_listed=False,
         ),
         Method(
             "stats.unsubscribe",
             p.UnsubscribeParams,
             "End a subscription.",
             "{unsubscribed}",
+            is_listed=False,
+        ),
+        Method(
+            "requests.list",
+            p.RequestsParams,
+            "Requests of late: the last 200, the 50 slowest of the last hour, or the last 200 over "
+            "log.slow_ms, newest or slowest first.",
+            "{requests: [{id, time, method, client, client_id, texts, hits: {tier: n}, computed, "
+            "seconds, error, stages: {load, memory, tiers: {name: s}, admission, tokenise, queue, "
+            "compute, reply}}], slow_ms}",
+            is_listed=False,
+        ),
+        Method(
+            "logs.tail",
+            p.LogsParams,
+            "The newest of the last 2,000 log records, or those that came after a number.",
+            "{lines: [{time, level, event, message, fields}], next}",
+            is_listed=False,
         ),
         Method(
             "shutdown",

@@ -16,6 +16,7 @@ from emberd.engine import Embedded, Engine
 from emberd.errors import CancelledRequestError, EmberdError, InternalError
 from emberd.service.registry import LoadedModel
 from emberd.service.statistics import Statistics
+from emberd.service.trace import current_trace
 
 if TYPE_CHECKING:
     from emberd.service.embedding import Work
@@ -131,10 +132,13 @@ class Computations:
         truncate = work.params.truncate
         priority = work.params.priority or priority_of(wanted)
         if (plugged := work.model.plugged) is not None:
-            return plugged.submit(contents, truncate=truncate, priority=priority)
-        return self._engine.submit(
-            work.model.fingerprint, contents, truncate=truncate, priority=priority
-        )
+            futures = plugged.submit(contents, truncate=truncate, priority=priority)
+        else:
+            futures = self._engine.submit(
+                work.model.fingerprint, contents, truncate=truncate, priority=priority
+            )
+        current_trace().asked(futures)
+        return futures
 
     def _launch(self, work: Work, texts: list[str], keys: list[bytes], wanted: int) -> None:
         if not texts:

@@ -141,7 +141,9 @@ class EmbedderDriver:
         self._start_soon()
 
     async def _call(self, texts: list[Text]) -> None:
-        began = time.perf_counter()
+        began, now = time.perf_counter(), time.monotonic()
+        for request in {text.request for text in texts}:
+            request.started_s = request.started_s or now
         contents = [text.content for text in texts]
         outcomes = await self.calls.embed(texts[0].request, contents)
         self._ledger.settle(zip(texts, outcomes, strict=True))

@@ -33,6 +33,7 @@ from emberd.service.params import EmbedParams
 from emberd.service.registry import LoadedModel, ModelRegistry
 from emberd.service.replies import reply_of, vectors_of
 from emberd.service.statistics import Statistics
+from emberd.service.trace import current_trace
 
 __all__ = ["EmbeddingService", "Work"]
 
@@ -125,7 +126,10 @@ class EmbeddingService:
     ) -> tuple[npt.NDArray[np.float32], Work]:
         """Vectors `(n, dim)` float32 for another method's texts, and how they were come by;
         errors name the field `where`."""
-        model = self._registry.loaded(params.model) or await self._registry.ensure(params.model)
+        model = self._registry.loaded(params.model)
+        if model is None:
+            model = await self._registry.ensure(params.model)
+            current_trace().lap("load")
         request = structs.replace(params, texts=self._texts_of(texts, where))
         work = self.begin(request, caller, model)
         work.where = where
@@ -145,13 +149,13 @@ class EmbeddingService:
             )
         return namespace
 
-    def checked_texts(self, texts: list[str] | str) -> list[str]:
+    def checked_texts(self, texts: list[str] | str, where: str = "texts") -> list[str]:
         """The texts of a method that runs no model; raises InvalidParamsError or TextTooLongError
         for the first bad one."""
-        found = self._texts_of(texts, "texts")
+        found = self._texts_of(texts, where)
         for index, text in enumerate(found):
             if (error := self._fault_of(text)) is not None:
-                raise _placed(error, "texts", index)
+                raise _placed(error, where, index)
         return found
 
     async def _load_and_embed(self, params: EmbedParams, caller: Caller) -> dict[str, Any]:
@@ -162,6 +166,8 @@ class EmbeddingService:
                 model = await self._registry.ensure(params.model)
         except TimeoutError:
             raise _deadline_passed(params) from None
+        finally:
+            current_trace().lap("load")
         return await self._finish(self.begin(params, caller, model))
 
     async def _finish(self, work: Work) -> dict[str, Any]:
@@ -222,6 +228,9 @@ class EmbeddingService:
 
     async def _fill(self, work: Work) -> None:
         """Find or compute every value that the memory tier did not have."""
+        trace = current_trace()
+        trace.follow(work)
+        trace.lap("memory")
         missing: dict[str, list[int]] = {}
         for index, value in enumerate(work.values):
             if value is None:
@@ -240,7 +249,7 @@ class EmbeddingService:
             raise _deadline_passed(work.params) from None
 
     async def _find_or_compute(self, work: Work, missing: dict[str, list[int]]) -> None:
-        texts = list(missing)
+        texts, trace = list(missing), current_trace()
         if not work.params.use_cache:
             self._take(work, missing, await self._compute(work, texts))
             return
@@ -249,9 +258,14 @@ class EmbeddingService:
             if len(texts) <= _REPLY_ON_LOOP_TEXTS
             else await asyncio.to_thread(work.space.keys, texts)
         )
-        values, hits = await self._cache.lookup_tiers(
-            work.space, texts, keys, value_size=work.model.value_size
-        )
+        trace.lap("memory")
+        timings: dict[str, float] = {}
+        try:
+            values, hits = await self._cache.lookup_tiers(
+                work.space, texts, keys, value_size=work.model.value_size, timings=timings
+            )
+        finally:
+            trace.tiers_asked(timings)
         for tier, count in hits.items():
             work.hits[tier] = work.hits.get(tier, 0) + count
         rest = [index for index, value in enumerate(values) if value is None]
@@ -267,10 +281,13 @@ class EmbeddingService:
         """Compute what no tier had, where the rate limiters let it in; without keys, it is neither
         looked for among what others compute nor kept."""
 
-        def compute() -> Coroutine[Any, Any, dict[str, bytes | EmberdError]]:
-            if keys is None:
-                return self._computations.uncached(work, texts)
-            return self._computations.cached(work, texts, keys)
+        async def compute() -> dict[str, bytes | EmberdError]:
+            try:
+                if keys is None:
+                    return await self._computations.uncached(work, texts)
+                return await self._computations.cached(work, texts, keys)
+            finally:
+                current_trace().computed()
 
         if self._admission is None:
             return await compute()

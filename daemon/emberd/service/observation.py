@@ -12,7 +12,7 @@ import itertools
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from emberd.plugins import MetricsExporter, Observer, Record
@@ -39,11 +39,13 @@ class Observation:
         self,
         observers: Sequence[Plugged[Observer]],
         exporters: Sequence[Plugged[MetricsExporter]],
+        numbers: Iterator[int] | None = None,
     ) -> None:
+        """`numbers` are those that requests are told with."""
         self._feeds = [_Feed(observer) for observer in observers]
         self._exports = [_Export(exporter) for exporter in exporters]
         self._loop = asyncio.get_running_loop()
-        self._numbers = itertools.count(1)
+        self._numbers = numbers or itertools.count(1)
         self._gathered: list[Record] = []
         self._timer: asyncio.TimerHandle | None = None
         self._is_closed = False

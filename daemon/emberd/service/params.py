@@ -23,11 +23,15 @@ __all__ = [
     "EmbedParams",
     "GetParams",
     "HelloParams",
+    "HistoryParams",
+    "InspectParams",
+    "LogsParams",
     "ModelParams",
     "NoParams",
     "Params",
     "PluginCheckParams",
     "PluginParams",
+    "RequestsParams",
     "ScanParams",
     "SearchParams",
     "SimilarityParams",
@@ -231,6 +235,17 @@ class CacheClearParams(Params, frozen=True):
     namespace: Annotated[str | None, Meta(description="the namespace; null clears them all")] = None
 
 
+class InspectParams(Params, frozen=True):
+    text: Annotated[str, Meta(description="the text, as it is given to `embed`")]
+    model: Annotated[str | None, Meta(description="a model's name; null is the default")] = None
+    prompt: Annotated[str | None, Meta(description="the name of one of the model's prompts")] = None
+    prefix: Annotated[str | None, Meta(description="literal words, instead of a prompt")] = None
+    truncate: Annotated[Truncate, Meta(description="as it is given to `embed`")] = "end"
+    namespace: Annotated[
+        str | None, Meta(description="the cache namespace; null is the connection's")
+    ] = None
+
+
 class ModelParams(Params, frozen=True):
     name: Annotated[str, Meta(min_length=1, description="the model's name")]
 
@@ -249,10 +264,42 @@ class PluginCheckParams(Params, frozen=True):
     name: Annotated[str | None, Meta(description="a plugin's name; null checks all")] = None
 
 
+class HistoryParams(Params, frozen=True):
+    window_s: Annotated[
+        float, Meta(ge=1, le=3600, description="how far back; up to an hour is kept")
+    ] = 300.0
+
+
 class SubscribeParams(Params, frozen=True):
     interval_s: Annotated[
         float, Meta(ge=0.1, le=3600, description="seconds between snapshots, in whole seconds up")
     ] = 1.0
+
+
+class LogsParams(Params, frozen=True):
+    lines: Annotated[Annotated[int, Meta(ge=1, le=2000)], Meta(description="records at most")] = 100
+    level: Annotated[
+        Literal["debug", "info", "warning", "error"] | None, Meta(description="at least this one")
+    ] = None
+    contains: Annotated[
+        str | None, Meta(description="in event, message or fields, in whatever case")
+    ] = None
+    after: Annotated[
+        Annotated[int, Meta(ge=0)] | None,
+        Meta(description="`next` of the answer before: what came later, oldest first"),
+    ] = None
+
+
+class RequestsParams(Params, frozen=True):
+    kind: Annotated[Literal["recent", "slowest", "slow"], Meta(description="which requests")] = (
+        "recent"
+    )
+    client: Annotated[
+        str | None, Meta(description="of clients with this in their names, in whatever case")
+    ] = None
+    method: Annotated[str | None, Meta(description="of this method")] = None
+    failed: Annotated[bool, Meta(description="only those that failed")] = False
+    limit: Annotated[Annotated[int, Meta(ge=1, le=200)], Meta(description="requests at most")] = 50
 
 
 class UnsubscribeParams(Params, frozen=True):

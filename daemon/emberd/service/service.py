@@ -29,14 +29,19 @@ from emberd.service.callers import Caller
 from emberd.service.collections import CollectionService
 from emberd.service.embedder_models import estimate_tokens
 from emberd.service.embedding import EmbeddingService
+from emberd.service.inspection import CacheInspector
 from emberd.service.registry import ModelRegistry
+from emberd.service.request_log import RequestLog
 from emberd.service.subscriptions import Snapshots
+from emberd.telemetry.log_ring import LogRing
 from emberd.wire.hello import PROTOCOL_VERSION
 from emberd.wire.vectors import encode_vectors, vectors_to_lists
 
 __all__ = ["Service"]
 
-_ALLOWED_WHILE_DRAINING = frozenset({"hello", "ping", "stats", "shutdown"})
+_ALLOWED_WHILE_DRAINING = frozenset(
+    {"hello", "ping", "stats", "stats.history", "requests.list", "logs.tail", "shutdown"}
+)
 _SCORES_LIMIT = 16_000_000  # 64 MB of float32
 
 Result = Any | Coroutine[Any, Any, Any]
@@ -56,6 +61,8 @@ class Service:
         collections: CollectionService,
         snapshots: Snapshots,
         plugins: Plugins,
+        requests: RequestLog,
+        logs: LogRing,
         shut_down: Callable[[str], None],
     ) -> None:
         self._settings = settings
@@ -66,8 +73,11 @@ class Service:
         self._collections = collections
         self._snapshots = snapshots
         self._plugins = plugins
+        self._requests = requests
+        self._logs = logs
         self._shut_down = shut_down
         self.is_draining = False
+        self._inspector = CacheInspector(cache, engine, registry, embedding)
         self._handlers: dict[str, tuple[type[p.Params], Callable[[Any, Caller], Result]]] = {
             name: (method.params, getattr(self, f"_{name.replace('.', '_')}"))
             for name, method in METHODS.items()
@@ -166,6 +176,9 @@ class Service:
             self._embedding.namespace_of(params.namespace, caller)
         return await self._cache.clear(params.namespace)
 
+    def _cache_inspect(self, params: p.InspectParams, caller: Caller) -> Result:
+        return self._inspector.inspect(params, caller)
+
     def _collections_create(self, params: p.CreateParams, caller: Caller) -> Result:
         return self._collections.create(params)
 
@@ -234,11 +247,30 @@ class Service:
     def _stats(self, params: p.StatsParams, caller: Caller) -> Result:
         return self._snapshots.next_plain() if params.fresh else self._snapshots.latest_plain()
 
+    def _stats_history(self, params: p.HistoryParams, caller: Caller) -> Result:
+        return msgspec.to_builtins(self._snapshots.history.columns(params.window_s))
+
     def _stats_subscribe(self, params: p.SubscribeParams, caller: Caller) -> dict[str, Any]:
         return {"subscription": self._snapshots.subscribe(caller, params.interval_s)}
 
     def _stats_unsubscribe(self, params: p.UnsubscribeParams, caller: Caller) -> dict[str, Any]:
         return {"unsubscribed": self._snapshots.unsubscribe(caller, params.subscription)}
+
+    def _requests_list(self, params: p.RequestsParams, caller: Caller) -> Result:
+        found = self._requests.rows(
+            params.kind,
+            client=params.client,
+            method=params.method,
+            failed=params.failed,
+            limit=params.limit,
+        )
+        return msgspec.to_builtins(found)
+
+    def _logs_tail(self, params: p.LogsParams, caller: Caller) -> Result:
+        found = self._logs.tail(
+            params.lines, level=params.level, contains=params.contains, after=params.after
+        )
+        return msgspec.to_builtins(found)
 
     def _shutdown(self, params: p.NoParams, caller: Caller) -> dict[str, str]:
         self._shut_down(f"asked by {caller.name or 'a client'} (pid {caller.pid})")

@@ -10,6 +10,7 @@ from typing import Any
 
 from emberd.service.callers import Caller
 from emberd.service.snapshots import SnapshotBuilder, to_plain
+from emberd.telemetry import History
 from emberd.wire.snapshot import Snapshot
 
 __all__ = ["Snapshots"]
@@ -45,6 +46,7 @@ class Snapshots:
         self._ticks = 0
         self._waiting: list[asyncio.Future[dict[str, Any]]] = []
         self._handle: asyncio.TimerHandle | None = None
+        self.history = History()
         self.latest: Snapshot = self._build()
 
     def start(self) -> None:
@@ -102,6 +104,7 @@ class Snapshots:
         self._handle = loop.call_later(_PERIOD_S, self._tick)
         self._ticks += 1
         self.latest = self._build()
+        self.history.add(self.latest)
         self._settle(self._plain)
         if self._on_tick is not None:
             self._on_tick(self.latest)

@@ -2,5 +2,6 @@
 
 from emberd.telemetry.events import EventLog
 from emberd.telemetry.histogram import Histogram
+from emberd.telemetry.history import History
 
-__all__ = ["EventLog", "Histogram"]
+__all__ = ["EventLog", "Histogram", "History"]

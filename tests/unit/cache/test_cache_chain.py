@@ -247,3 +247,56 @@ async def test_promotion_does_not_give_a_record_a_second_life():
         assert cache.lookup_memory(SPACE, ["a"]) == [value("a")]
         clock.advance(10)
         assert cache.lookup_memory(SPACE, ["a"]) == [None]
+
+
+async def test_a_look_says_what_each_tier_has_and_counts_as_no_use():
+    near, far = DictTier("near"), DictTier("far")
+    put(far, ["a"])
+    async with opened(near, far) as cache:
+        for _ in range(2):
+            sights = await cache.peek(SPACE, "a", key("a"), value_size=VALUE_BYTES)
+            assert list(sights) == ["memory", "near", "far"]
+            assert [sight.value for sight in sights.values()] == [None, None, value("a")]
+        await cache.flush()
+        assert near.held == {}
+        assert cache.lookup_memory(SPACE, ["a"]) == [None]
+        tiers = cache.stats().tiers
+        assert [(tier.hits, tier.misses) for tier in tiers] == [(0, 1), (0, 0), (0, 0)]
+
+
+async def test_a_look_at_a_tier_that_fails_says_why_and_trips_nothing():
+    tier = DictTier()
+    tier.error = OSError("gone")
+    async with opened(tier) as cache:
+        keep(cache, ["a"])
+        for _ in range(10):
+            sights = await cache.peek(SPACE, "a", key("a"), value_size=VALUE_BYTES)
+        assert sights["memory"].value == value("a")
+        assert (sights["dict"].value, sights["dict"].message) == (None, "gone")
+        assert cache.stats().tiers[1].state == "ok"
+
+
+@pytest.mark.parametrize("garbage", [[b"short"], [None, None], "nonsense", [7]])
+async def test_a_look_believes_no_value_that_cannot_be_right(garbage):
+    tier = DictTier()
+    tier.answer = garbage
+    async with opened(tier) as cache:
+        sights = await cache.peek(SPACE, "a", key("a"), value_size=VALUE_BYTES)
+        assert sights["dict"].value is None
+
+
+async def test_a_look_tells_the_age_where_the_tier_knows_it():
+    clock = Clock()
+
+    class Inspectable(DictTier):
+        def peek(self, namespace, key):
+            return self.held.get((namespace, key)), clock() - 50.0
+
+    tier = Inspectable()
+    put(tier, ["a"])
+    async with opened(tier, clock=clock, ttl_s=60) as cache:
+        keep(cache, ["b"])
+        sights = await cache.peek(SPACE, "a", key("a"), value_size=VALUE_BYTES)
+        assert sights["dict"].born == clock() - 50.0
+        assert tier.calls == []
+        assert (await cache.peek(SPACE, "b", key("b"), value_size=1))["memory"].born == clock()

@@ -321,3 +321,16 @@ def test_settings_become_options():
     assert options.budget_bytes == 10 * MIB
     assert options.namespace_budgets == {"a": 2 * MIB}
     assert (options.ttl_s, options.sliding_ttl) == (5.0, True)
+
+
+def test_a_look_gives_value_and_age_and_lengthens_no_life(tmp_path):
+    clock = Clock()
+    with opened(tmp_path, ttl_s=60, sliding_ttl=True, clock=clock) as tier:
+        tier.set_many("n", pairs(["a"]))
+        written = int(clock())
+        clock.advance(50)
+        assert tier.peek("n", key("a")) == (value("a"), written)
+        assert tier.peek("n", key("b")) == tier.peek("m", key("a")) == (None, None)
+        clock.advance(20)
+        assert tier.peek("n", key("a")) == (None, None)
+        assert held(tier, ["a"]) == []

@@ -233,3 +233,25 @@ def test_it_hits_at_least_as_often_as_lru_on_a_zipf_mix_with_scans(scan):
         if not hit:
             tier.store(space(), [text], [value(0)])
     assert hits >= lru_hits(trace, capacity)
+
+
+def test_a_look_is_no_use_of_a_text():
+    clock = Clock()
+    tier = MemoryTier(64 * KIB, ttl_s=60, slides=True, clock=clock)
+    tier.store(space(), ["a"], [b"A"])
+    clock.advance(50)
+    assert tier.peek(space(), "a") == (b"A", clock() - 50)
+    assert tier.peek(space(), "x") == tier.peek(space("other"), "a") == (None, None)
+    clock.advance(20)
+    assert tier.peek(space(), "a") == (None, None)
+    assert tier.stats().expired == 0
+
+
+def test_texts_that_were_only_looked_at_are_evicted_as_any_other():
+    looked_at, left_alone = MemoryTier(64 * KIB), MemoryTier(64 * KIB)
+    for tier in (looked_at, left_alone):
+        texts = fill(tier, space(), range(40))
+        if tier is looked_at:
+            assert all(tier.peek(space(), text)[0] for text in texts)
+        fill(tier, space(), range(40, 80))
+    assert found(looked_at, space(), texts) == found(left_alone, space(), texts)

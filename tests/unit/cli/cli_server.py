@@ -26,6 +26,13 @@ from emberd.errors import (
     PluginNotFoundError,
 )
 from emberd.wire import Notification, Request, ServerConnection
+from emberd.wire.insight import (
+    CacheInspection,
+    RequestRow,
+    RequestRows,
+    RequestStages,
+    TierFinding,
+)
 from emberd.wire.snapshot import (
     CacheStats,
     DaemonStats,
@@ -187,6 +194,41 @@ class SmallDaemon:
         gone = {key for key in self.known if namespace in (None, key[0])}
         self.known -= gone
         return {"memory": len(gone), "lmdb": 0}
+
+    def on_requests_list(self, params: dict[str, Any]) -> Any:
+        stages = RequestStages(tiers={"lmdb": 0.25}, queue=0.5, compute=1.0, reply=0.001)
+        slow = RequestRow(
+            id=7,
+            time=1.7e9,
+            method="embed",
+            client="nvim",
+            texts=1_500,
+            hits={"memory": 9, "lmdb": 1},
+            seconds=1.8,
+            stages=stages,
+        )
+        failed = RequestRow(
+            id=8, time=1.7e9, method="search", client="", seconds=0.00042, error="DEADLINE_EXCEEDED"
+        )
+        rows = [failed] if params.get("failed") else [failed, slow]
+        return msgspec.to_builtins(RequestRows(requests=rows, slow_ms=0))
+
+    def on_cache_inspect(self, params: dict[str, Any]) -> Any:
+        is_known = (params.get("namespace") or "default", params["text"]) in self.known
+        tiers = [
+            TierFinding(tier="memory", found=is_known, size_bytes=36, norm=1.0),
+            TierFinding(tier="lmdb", message="slow: 2.00 s"),
+        ]
+        return msgspec.to_builtins(
+            CacheInspection(
+                model="small",
+                fingerprint="00",
+                key="ab" * 16,
+                cached=is_known,
+                tiers=tiers,
+                tokens=len(params["text"].split()),
+            )
+        )
 
     def on_models_list(self, _params: dict[str, Any]) -> Any:
         return [

@@ -150,3 +150,55 @@ def test_an_error_of_the_daemon_keeps_its_code(run_cli: Any, daemon: SmallDaemon
     outcome = run_cli("embed", "a", "--json")
     assert outcome.code == 1
     assert json.loads(outcome.err)["error"]["code"] == "MODEL_NOT_FOUND"
+
+
+def test_inspecting_a_text_says_which_tiers_have_it(run_cli: Any, daemon: SmallDaemon) -> None:
+    outcome = run_cli("cache", "inspect", "two words")
+    assert outcome.code == 1
+    assert "cached  no" in outcome.out
+    run_cli("embed", "two words")
+    outcome = run_cli("cache", "inspect", "two words")
+    assert outcome.code == 0
+    assert outcome.out.splitlines()[:5] == [
+        "model   small (00)",
+        f"key     {'ab' * 16}",
+        "tokens  2",
+        "cached  yes",
+        "",
+    ]
+    memory, lmdb, why = outcome.out.splitlines()[6:]
+    assert memory.split() == ["memory", "yes", "-", "36", "B", "1.0000"]
+    assert lmdb.split() == ["lmdb", "no", "-", "-", "-"]
+    assert why.strip() == "lmdb: slow: 2.00 s"
+    run_cli("cache", "inspect", "x", "--prompt", "query", "--namespace", "notes", "--json")
+    assert daemon.params_of("cache.inspect")[-1] == {
+        "text": "x",
+        "prompt": "query",
+        "namespace": "notes",
+    }
+    assert run_cli("cache", "inspect", "x", "--json").json["cached"] is False
+
+
+@pytest.mark.usefixtures("daemon")
+def test_requests_are_a_table_with_where_their_time_went(run_cli: Any) -> None:
+    header, failed, slow = run_cli("requests").out.splitlines()
+    assert header.split() == ["ID", "TIME", "METHOD", "CLIENT", "TEXTS", "HITS", "MS", "WHERE"]
+    assert failed.split()[2:] == ["search", "-", "-", "-", "0.42", "DEADLINE_EXCEEDED"]
+    assert slow.split()[0] == "7"
+    assert slow.endswith("embed   nvim    1,500    10  1,800  compute 1,000, queue 500, lmdb 250")
+
+
+def test_requests_are_chosen_by_kind_client_method_and_fate(
+    run_cli: Any, daemon: SmallDaemon
+) -> None:
+    words = ["--slowest", "--client", "nvim", "--method", "embed", "--failed", "-n", "5"]
+    found = run_cli("requests", *words, "--json").json
+    assert [row["id"] for row in found["requests"]] == [8]
+    assert daemon.params_of("requests.list") == [
+        {"kind": "slowest", "client": "nvim", "method": "embed", "failed": True, "limit": 5}
+    ]
+
+
+@pytest.mark.usefixtures("daemon")
+def test_slow_requests_without_a_limit_for_them_are_explained(run_cli: Any) -> None:
+    assert "log.slow_ms is 0" in run_cli("requests", "--slow").err

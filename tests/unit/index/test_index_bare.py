@@ -48,9 +48,10 @@ async def ids(c, queries=QUERIES, k=10, **options):
 async def assert_alike(c, queries=QUERIES, k=10, **options):
     bare = await ids(c, queries, k, **options)
     dressed = await c.search("docs", queries, k, **options)
-    assert [[(hit.id, hit.score) for hit in hits] for hits in bare] == [
-        [(hit.id, hit.score) for hit in hits] for hits in dressed
-    ]
+    assert [[hit.id for hit in hits] for hits in bare] == [[hit.id for hit in h] for h in dressed]
+    # One may come from the graph and the other from an exact search, whose last bits differ.
+    for some, others in zip(bare, dressed, strict=True):
+        assert [hit.score for hit in some] == pytest.approx([hit.score for hit in others], abs=1e-6)
     assert all(hit.text is None and hit.metadata is None for hits in bare for hit in hits)
     return bare
 

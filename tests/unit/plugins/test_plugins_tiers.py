@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emberd.errors import PluginFailedError
-from emberd.plugins.abilities import Dated, Maintained, Tenanted
+from emberd.plugins.abilities import Dated, Inspectable, Maintained, Tenanted
 from emberd.plugins.contracts import CacheTier
 from emberd.plugins.guard import Guard
 from emberd.plugins.tiers import GuardedTier
@@ -62,6 +62,9 @@ class Able(Plain):
     ) -> tuple[list[bytes | None], list[float]]:
         return self.get_many(namespace, keys), [7.0] * len(keys)
 
+    def peek(self, namespace: str, key: bytes) -> tuple[bytes | None, float | None]:
+        return self.get_many(namespace, [key])[0], 7.0
+
     def maintain(self) -> None:
         self.maintained += 1
 
@@ -87,7 +90,7 @@ def guarded(tier: Able, guard: Guard) -> GuardedTier:
 def test_a_tier_keeps_the_abilities_that_it_has() -> None:
     plain, able = GuardedTier(Plain(), Guard("p")), GuardedTier(Able(), Guard("p"))
     assert isinstance(plain, CacheTier)
-    for ability in (Dated, Maintained, Tenanted):
+    for ability in (Dated, Inspectable, Maintained, Tenanted):
         assert not isinstance(plain, ability)
         assert isinstance(able, ability)
 
@@ -98,6 +101,7 @@ def test_what_was_set_comes_back(values: dict[bytes, bytes]) -> None:
     guarded.set_many("n", list(values.items()))
     assert guarded.get_many("n", list(values)) == list(values.values())
     assert guarded.get_many_dated("n", list(values))[0] == list(values.values())
+    assert [guarded.peek("n", key) for key in values] == [(each, 7.0) for each in values.values()]
 
 
 def test_calls_and_their_time_are_counted(guarded: GuardedTier, guard: Guard) -> None:

@@ -95,6 +95,14 @@ class LmdbTier:
         self._note(namespace, read, now)
         return read.values, read.born
 
+    def peek(self, namespace: str, key: bytes) -> tuple[bytes | None, float | None]:
+        """See Inspectable."""
+        with self._store.reading(namespace) as (txn, table):
+            if table is None:
+                return None, None
+            read = read_rows(txn, table, [key], self._ageing, self._options.clock())
+        return read.values[0], read.hits[0][1] if read.hits else None
+
     def set_many(self, namespace: str, items: Sequence[tuple[bytes, bytes]]) -> None:
         """See CacheTier. Values over a 64th of the budget are dropped.
 

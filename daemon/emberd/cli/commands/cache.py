@@ -1,4 +1,4 @@
-"""`emberd cache`: look at the cache, or clear it."""
+"""`emberd cache`: look at the cache, look a text up in it, or clear it."""
 
 from __future__ import annotations
 
@@ -8,21 +8,32 @@ from typing import TYPE_CHECKING
 import click
 
 from emberd.cli.context import App, Group, pass_app
-from emberd.cli.printing import percent, plural, print_json, size, table_lines
+from emberd.cli.options import model_option
+from emberd.cli.printing import (
+    duration,
+    pair_lines,
+    percent,
+    plural,
+    print_json,
+    size,
+    table_lines,
+)
 
 if TYPE_CHECKING:
+    from emberd.wire.insight import CacheInspection
     from emberd.wire.snapshot import CacheStats
 
-__all__ = ["command", "stats_lines"]
+__all__ = ["command", "inspection_lines", "stats_lines"]
 
 
 @click.group(cls=Group, name="cache")
 def command() -> None:
-    """Look at the cache, or clear it.
+    """Look at the cache, look a text up in it, or clear it.
 
     \b
     Examples:
       $ emberd cache stats
+      $ emberd cache inspect "hello, world"
       $ emberd cache clear --namespace default
     """
 
@@ -84,6 +95,62 @@ def stats_lines(stats: CacheStats) -> list[str]:
 
 def _ratio(hits: int, misses: int) -> str:
     return percent(hits / (hits + misses)) if hits + misses else "-"
+
+
+@command.command()
+@click.argument("text")
+@model_option
+@click.option("--prompt", metavar="NAME", help="One of the model's prompts, put before the text.")
+@click.option("--prefix", metavar="WORDS", help="Words to put before the text, literally.")
+@click.option(
+    "--truncate",
+    type=click.Choice(["end", "start", "error"]),
+    help="As the text was embedded; end by default.",
+)
+@click.option("--namespace", metavar="NAME", help="The cache namespace to look into.")
+@click.option("--json", "as_json", is_flag=True, help="A JSON object.")
+@pass_app
+def inspect(app: App, /, text: str, as_json: bool, **options: str | None) -> int:
+    """Say which tiers have the vector of a text.
+
+    This is no use of the vector: nothing is counted, computed or moved. Exit code 1 where no tier
+    has it.
+
+    \b
+    Examples:
+      $ emberd cache inspect "hello, world"
+      $ emberd cache inspect "how fast?" --prompt query --json
+    """
+    with app.client() as client:
+        found = client.inspect(text, **options)
+    if as_json:
+        print_json(found)
+    else:
+        click.echo("\n".join(inspection_lines(found)))
+    return 0 if found.cached else 1
+
+
+def inspection_lines(found: CacheInspection) -> list[str]:
+    """What the text is to the cache, then a line a tier."""
+    rows = [
+        [
+            tier.tier,
+            "yes" if tier.found else "no",
+            "-" if tier.age_s is None else duration(tier.age_s),
+            size(tier.size_bytes) if tier.found else "-",
+            f"{tier.norm:.4f}" if tier.found else "-",
+        ]
+        for tier in found.tiers
+    ]
+    head = [
+        ("model", f"{found.model} ({found.fingerprint})"),
+        ("key", found.key),
+        ("tokens", f"{found.tokens:,}"),
+        ("cached", "yes" if found.cached else "no"),
+    ]
+    header = ["TIER", "FOUND", "AGE", "SIZE", "NORM"]
+    lines = [*pair_lines(head), "", *table_lines(header, rows, right="AGE SIZE NORM")]
+    return lines + [f"  {tier.tier}: {tier.message}" for tier in found.tiers if tier.message]
 
 
 @command.command()

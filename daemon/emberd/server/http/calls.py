@@ -57,6 +57,8 @@ class Call:
         if asyncio.iscoroutine(result):
             result = await result
         texts, tokens = amounts_of(method, result)
+        if method == "embed":
+            self.outcome.result = result
         self.outcome.texts += texts
         self.outcome.tokens += tokens
         return result

@@ -6,11 +6,14 @@ import time
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from emberd.errors import CancelledRequestError
 from emberd.service.callers import Caller
 from emberd.service.observation import Observation
+from emberd.service.request_log import RequestLog
 from emberd.service.statistics import Statistics
+from emberd.service.trace import CURRENT, Trace
 
 __all__ = ["Callers", "Outcome"]
 
@@ -26,6 +29,8 @@ class Outcome:
     """The code, where it has failed."""
     texts: int = 0
     tokens: int = 0
+    result: Any = None
+    """What the service's `embed` answered."""
 
 
 class Callers:
@@ -37,11 +42,13 @@ class Callers:
         release: Callable[[Caller], None],
         statistics: Statistics,
         observation: Observation | None = None,
+        requests: RequestLog | None = None,
     ) -> None:
         self._make = make
         self._release = release
         self._statistics = statistics
         self._observation = observation
+        self._requests = requests
         self._by_connection: dict[Hashable, Caller] = {}
 
     def of(self, connection: Hashable, agent: str) -> Caller:
@@ -69,28 +76,39 @@ class Callers:
     def counted(self, method: str, caller: Caller, outcome: Outcome) -> Iterator[None]:
         """Count a request as one of the service's `method`, as the socket's sessions do."""
         started = time.perf_counter()
-        told, observation = 0, self._observation
+        number, observation, requests = 0, self._observation, self._requests
         if observation is not None:
-            told = observation.received(method, caller)
+            number = observation.received(method, caller)
+        elif requests is not None:
+            number = next(requests.numbers)
+        trace = Trace(started)
+        token = CURRENT.set(trace)
         caller.requests += 1
         caller.in_flight += 1
         self._statistics.in_flight += 1
         try:
             yield
         finally:
+            CURRENT.reset(token)
             seconds = time.perf_counter() - started
+            error = outcome.error if outcome.is_failed else ""
             caller.in_flight -= 1
             self._statistics.in_flight -= 1
             caller.failed += outcome.is_failed
             caller.latency.record(seconds)
             self._statistics.record(method, seconds, failed=outcome.is_failed)
+            if requests is not None:
+                result = None if error else outcome.result
+                requests.add(
+                    number, method, caller, seconds, result=result, error=error, trace=trace
+                )
             if observation is not None:
                 observation.ended(
-                    told,
+                    number,
                     method,
                     caller,
                     seconds,
                     texts=outcome.texts,
                     tokens=outcome.tokens,
-                    error=outcome.error if outcome.is_failed else "",
+                    error=error,
                 )

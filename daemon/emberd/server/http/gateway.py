@@ -21,6 +21,7 @@ from emberd.server.http.statuses import Refusal
 from emberd.server.http.transport import check_content_type, read_body, send
 from emberd.service.callers import Caller
 from emberd.service.observation import Observation
+from emberd.service.request_log import RequestLog
 from emberd.service.statistics import Statistics
 from emberd.telemetry import EventLog
 from emberd.wire.snapshot import Snapshot
@@ -51,13 +52,14 @@ class Gateway:
         release_caller: Callable[[Caller], None],
         latest_snapshot: Callable[[], Snapshot],
         events: EventLog,
+        requests: RequestLog | None = None,
         observation: Observation | None = None,
     ) -> None:
         self._settings = settings
         self._limits = limits
         self._guard = Guard(settings)
         self._context = Context(service, limits, latest_snapshot)
-        self._callers = Callers(make_caller, release_caller, statistics, observation)
+        self._callers = Callers(make_caller, release_caller, statistics, observation, requests)
         self._events = events
         self._open: set[asyncio.Task[Any]] = set()
         self._idle = asyncio.Event()
