@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC
 from itertools import islice
@@ -11,11 +11,15 @@ from itertools import islice
 import msgspec
 from textual.pilot import Pilot
 
+from emberd.errors import MethodNotFoundError
 from emberd.wire.snapshot import DaemonStats, Snapshot
+from emberd_tui.answers import Answer
 from emberd_tui.app import DashboardApp
+from emberd_tui.asks import Ask, AskHistory
 from emberd_tui.canvas import Canvas
 from emberd_tui.dashboard import Dashboard
 from emberd_tui.demo import demo_snapshots
+from emberd_tui.demo_answers import demo_answer
 from emberd_tui.glyphs import UNICODE, Glyphs
 from emberd_tui.picture import Picture, paint
 from emberd_tui.spans import plain
@@ -65,6 +69,18 @@ def text_of(picture: Picture) -> str:
     return "\n".join(plain(line) for line in picture.lines)
 
 
+def unanswered(ask: Ask) -> Answer:
+    """An older daemon: it has none of the methods."""
+    raise MethodNotFoundError(f"No method {ask.method}.")
+
+
+def answered(ask: Ask) -> Answer:
+    """A made-up daemon at the moment of the last snapshot, but without a past."""
+    if isinstance(ask, AskHistory):
+        return unanswered(ask)
+    return demo_answer(ask, SNAPSHOTS[-1])
+
+
 class ScriptedSource:
     """Says what a test tells it to, and notes what is asked of it."""
 
@@ -72,6 +88,8 @@ class ScriptedSource:
         self.address = "/run/emberd.sock"
         self.can_start = True
         self.asked: list[str] = []
+        self.asks: list[Ask] = []
+        self.answer: Callable[[Ask], Answer] = unanswered
         self._states: asyncio.Queue[State] = asyncio.Queue()
         for state in states:
             self._states.put_nowait(state)
@@ -79,6 +97,10 @@ class ScriptedSource:
     def say(self, *states: State) -> None:
         for state in states:
             self._states.put_nowait(state)
+
+    async def ask(self, ask: Ask) -> Answer:
+        self.asks.append(ask)
+        return self.answer(ask)
 
     def retry(self) -> None:
         self.asked.append("retry")
@@ -137,10 +159,13 @@ async def running(
     *,
     now: float = NOW,
     ascii: bool = False,  # noqa: A002 - the app's own name for it
+    answer: Callable[[Ask], Answer] = answered,
+    clock: Callable[[], float] | None = None,
 ) -> AsyncIterator[Running]:
     """The app on a scripted source, at a clock that stands at `now`."""
     source = ScriptedSource(states)
-    app = DashboardApp(source, clock=lambda: now, zone=UTC, ascii=ascii)
+    source.answer = answer
+    app = DashboardApp(source, clock=clock or (lambda: now), zone=UTC, ascii=ascii, debounce_s=0.0)
     async with app.run_test(size=size) as pilot:
         run = Running(app, source, pilot)
         await source.settled()

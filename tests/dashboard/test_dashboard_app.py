@@ -8,7 +8,8 @@ from textual.events import MouseScrollDown, MouseScrollUp
 
 from emberd_tui.app import DashboardApp
 from emberd_tui.canvas import Canvas
-from emberd_tui.keys import KEYS
+from emberd_tui.keys import KEYS, keys_of
+from emberd_tui.names import SCREENS, ScreenName
 from emberd_tui.palette import LIGHT, MONO
 from emberd_tui.states import Live, Lost, NoDaemon
 
@@ -32,11 +33,11 @@ async def test_question_mark_and_escape_open_and_close_the_help() -> None:
 async def test_the_help_names_every_key() -> None:
     async with running(past(), (100, 40)) as run:
         screen = await run.press("question_mark")
-    assert all(key.help in screen for key in KEYS)
+    assert all(key.help in screen for key in keys_of("overview"))
 
 
 async def test_space_freezes_with_a_badge_and_goes_on() -> None:
-    async with running(past()) as run:
+    async with running(past(), (120, 24)) as run:
         assert "FROZEN" in await run.press("space")
         screen = await run.say(Live(changed(SNAPSHOTS[0], pid=555), NOW + 1))
         assert "pid 555" not in screen
@@ -178,7 +179,7 @@ async def test_the_wheel_zooms_over_a_plot_and_scrolls_elsewhere() -> None:
 
 async def test_only_lines_that_changed_are_drawn_anew() -> None:
     snapshot = SNAPSHOTS[-1]
-    async with running([Live(snapshot, NOW)]) as run:
+    async with running([Live(snapshot, NOW)], (120, 24)) as run:
         drawn: list[int] = []
         render_line = run.canvas.render_line
 
@@ -207,6 +208,7 @@ def test_every_key_has_an_action() -> None:
         assert hasattr(DashboardApp, f"action_{name}"), key
 
 
-def test_no_key_is_bound_twice() -> None:
-    codes = [code for key in KEYS for code in key.codes.split(",")]
+@pytest.mark.parametrize("screen", SCREENS)
+def test_no_key_has_two_meanings_on_a_screen(screen: ScreenName) -> None:
+    codes = [code for key in keys_of(screen) for code in key.codes.split(",")]
     assert len(codes) == len(set(codes))

@@ -10,7 +10,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from dashboard_support import NOW, SNAPSHOTS, changed, empty_snapshot, past, running
+from dashboard_support import (
+    NOW,
+    SNAPSHOTS,
+    changed,
+    empty_snapshot,
+    past,
+    running,
+    unanswered,
+)
 
 from emberd_tui.states import Connecting, Live, Lost, NoDaemon, OtherVersion, Starting, State
 
@@ -87,6 +95,61 @@ async def test_a_screen_looks_as_it_did(state: str, size: str, keys: str) -> Non
     async with running(STATES[state](), SIZES[size]) as run:
         screen = await run.press(*filter(None, keys.split(",")))
     compare("-".join(filter(None, ["overview", state, size, keys.replace(",", "-")])), screen)
+
+
+SCREEN_CASES = [
+    *(
+        (screen, size, keys)
+        for screen, keys in (
+            ("requests", "2"),
+            ("requests", "2,down,down,down"),
+            ("cache", "3"),
+            ("cache", "3,i,e,m,b,e,r,enter"),
+            ("index", "4,down"),
+            ("index", "4,slash,f,i,r,e,enter,down"),
+            ("plugins", "5,down"),
+            ("logs", "6"),
+            ("logs", "6,l,up,enter"),
+        )
+        for size in ("80x24", "160x48")
+    ),
+    ("requests", "60x16", "2"),
+    ("requests", "60x16", "2,right,enter"),
+    ("requests", "80x24", "2,slash,j,u,p"),
+    ("cache", "60x16", "3"),
+    ("cache", "80x24", "3,x"),
+    ("index", "60x16", "4,slash,f,i,r,e,enter"),
+    ("index", "80x24", "4,slash,f,i,r,e,enter,enter"),
+    ("plugins", "60x16", "5,enter"),
+    ("plugins", "80x24", "5,e"),
+    ("plugins", "80x24", "5,question_mark"),
+    ("logs", "60x16", "6"),
+]
+
+
+@pytest.mark.parametrize(("screen", "size", "keys"), SCREEN_CASES)
+async def test_a_screen_with_rows_looks_as_it_did(screen: str, size: str, keys: str) -> None:
+    async with running(live(), SIZES[size]) as run:
+        shown = await run.press(*keys.split(","))
+    after = "-".join(keys.split(",")[1:])
+    compare("-".join(filter(None, [screen, size, after])), shown)
+
+
+@pytest.mark.parametrize("key", ["2", "6"])
+async def test_an_older_daemon_is_told_as_before(key: str) -> None:
+    async with running(live(), (80, 24), answer=unanswered) as run:
+        compare(f"older-80x24-{key}", await run.press(key))
+
+
+async def test_a_lost_connection_on_a_screen_with_rows_looks_as_it_did() -> None:
+    async with running(lost(), (80, 24)) as run:
+        compare("plugins-lost-80x24", await run.press("5"))
+
+
+@pytest.mark.parametrize("key", ["2", "3", "4", "5", "6"])
+async def test_every_screen_is_ascii_on_request(key: str) -> None:
+    async with running(live(), (160, 48), ascii=True) as run:
+        assert (await run.press(key, "down")).isascii()
 
 
 async def test_the_ascii_screen_looks_as_it_did() -> None:

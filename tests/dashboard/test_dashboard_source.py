@@ -10,14 +10,29 @@ import msgspec
 import pytest
 from dashboard_support import SNAPSHOTS
 
+from emberd.client import Hit, PluginInfo
 from emberd.errors import (
     ConnectionLostError,
     DaemonUnreachableError,
     EmberdError,
+    MethodNotFoundError,
     ProtocolError,
     UnauthenticatedError,
 )
+from emberd.wire.insight import CacheInspection, HistoryColumns, LogLines, RequestRows
 from emberd.wire.snapshot import SNAPSHOT_VERSION, Snapshot
+from emberd_tui.answering import answer
+from emberd_tui.asks import (
+    Ask,
+    AskHistory,
+    AskInspection,
+    AskLogs,
+    AskPlugin,
+    AskRequests,
+    AskSearch,
+    ClearNamespace,
+    SwitchPlugin,
+)
 from emberd_tui.source import ClientSource, retry_delay_s
 from emberd_tui.states import (
     Connecting,
@@ -210,3 +225,65 @@ def test_only_the_usual_daemon_can_be_started() -> None:
     assert ClientSource(usual.address).can_start
     assert not ClientSource("tcp://elsewhere:7000").can_start
     assert ClientSource("/tmp/x.sock").address == "/tmp/x.sock"
+
+
+class AnsweringClient(ScriptedClient):
+    """Knows one plugin and counts what is called."""
+
+    async def plugin_info(self, name: str) -> PluginInfo:
+        self._log.append(f"info {name}")
+        return PluginInfo(name=name)
+
+    async def enable_plugin(self, name: str) -> None:
+        self._log.append(f"enable {name}")
+
+    async def disable_plugin(self, name: str) -> None:
+        self._log.append(f"disable {name}")
+
+    async def stats_history(self, window_s: float) -> HistoryColumns:
+        return HistoryColumns(step_s=1.0, end=window_s)
+
+    async def search(self, collection: str, query: str, k: int, include: Any) -> list[Hit]:
+        return [Hit(id=f"{collection}/{query}")]
+
+    async def inspect(self, text: str) -> CacheInspection:
+        return CacheInspection(model="m", fingerprint="f", key=text)
+
+    async def cache_clear(self, name: str | None) -> dict[str, int]:
+        return {str(name): 3}
+
+    async def log_lines(self, lines: int, *, level: str, after: int | None) -> LogLines:
+        return LogLines(next=after or 9)
+
+    async def requests(self, kind: str, *, limit: int) -> RequestRows:
+        return RequestRows(slow_ms=float(limit))
+
+
+async def test_every_ask_has_an_answer_over_one_connection_that_starts_no_daemon() -> None:
+    log: list[str] = []
+
+    def open_client(autostart: bool) -> AnsweringClient:
+        log.append("open, start" if autostart else "open")
+        return AnsweringClient([SNAPSHOTS[0], None], log)
+
+    source = ClientSource(None, clock=Clock(), open_client=open_client)
+    async with aclosing(source.states()) as states:
+        await take(states, 2)
+        assert await source.ask(AskPlugin("a")) == PluginInfo(name="a")
+        assert await source.ask(SwitchPlugin("a", True)) == PluginInfo(name="a")
+        assert await source.ask(SwitchPlugin("a", False)) == PluginInfo(name="a")
+        assert await source.ask(AskHistory(300.0)) == HistoryColumns(step_s=1.0, end=300.0)
+        assert await source.ask(AskSearch("notes", "fire")) == [Hit(id="notes/fire")]
+        assert await source.ask(ClearNamespace("default")) == {"default": 3}
+        assert await source.ask(AskLogs(4)) == LogLines(next=4)
+        assert isinstance(await source.ask(AskInspection("t")), CacheInspection)
+        assert isinstance(await source.ask(AskRequests("slow")), RequestRows)
+        assert log.count("open") == 2
+        assert "enable a" in log
+        assert "disable a" in log
+    assert log.count("client closed") == 2
+
+
+async def test_an_ask_that_nothing_answers_is_an_error_as_of_an_older_daemon() -> None:
+    with pytest.raises(MethodNotFoundError):
+        await answer(AnsweringClient([], []), Ask())  # type: ignore[arg-type]

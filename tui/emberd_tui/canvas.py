@@ -6,8 +6,11 @@ snapshot is a comparison of two pictures and a few short writes to the terminal.
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
 from rich.segment import Segment
 from rich.style import Style
+from textual.events import Key
 from textual.geometry import Region
 from textual.strip import Strip
 from textual.widget import Widget
@@ -21,12 +24,15 @@ __all__ = ["Canvas", "changed_regions"]
 
 
 class Canvas(Widget):
-    """Shows the last picture that it was given."""
+    """Shows the last picture that it was given; `press` is called with every key."""
 
     DEFAULT_CSS = "Canvas { width: 1fr; height: 1fr; }"
 
-    def __init__(self) -> None:
+    can_focus = True
+
+    def __init__(self, press: Callable[[Key], Awaitable[None]]) -> None:
         super().__init__()
+        self._press = press
         self.picture = Picture([], {})
         self._palette = DARK
 
@@ -38,6 +44,12 @@ class Canvas(Widget):
             self.refresh()
         elif regions := changed_regions(before.lines, picture.lines):
             self.refresh(*regions)
+
+    async def on_key(self, event: Key) -> None:
+        """Every key is the dashboard's; Textual's own meanings of Tab and the arrows are not."""
+        event.stop()
+        event.prevent_default()
+        await self._press(event)
 
     def render_line(self, y: int) -> Strip:
         """One line of the picture as a strip."""

@@ -7,12 +7,19 @@ from dataclasses import replace
 from datetime import tzinfo
 from typing import Any
 
+from emberd.errors import EmberdError
+from emberd.wire.insight import HistoryColumns
 from emberd.wire.snapshot import ClientStats, Snapshot
+from emberd_tui.answers import Answer
+from emberd_tui.asks import Ask
 from emberd_tui.axis import HEADROOM, Axis, decade_axis, linear_axis, settle
 from emberd_tui.frame import SORTS, WINDOWS_S, Frame, Overlay, Sort
 from emberd_tui.glyphs import UNICODE, Glyphs
 from emberd_tui.history import History
+from emberd_tui.names import ScreenName
+from emberd_tui.pages import Pages
 from emberd_tui.panels import AddedPanel
+from emberd_tui.past import samples_of
 from emberd_tui.states import Connecting, Live, State
 
 __all__ = ["Dashboard", "client_order", "smooth_rates"]
@@ -36,6 +43,7 @@ class Dashboard:
         panels: Sequence[AddedPanel] = (),
     ) -> None:
         self.history = History()
+        self.pages = Pages(lambda: self.frame(self._frame.now))
         self._panels = panels
         self._frozen: Frame | None = None
         self._ordered_at = float("-inf")
@@ -64,14 +72,24 @@ class Dashboard:
 
     def frame(self, now: float) -> Frame:
         """What to draw at `now`: the frozen picture with the live state, or the live picture."""
-        live = self._frame
-        if self._frozen is not None:
-            return replace(self._frozen, clock=now, state=live.state, overlay=live.overlay)
-        edge = live.state.at if isinstance(live.state, Live) else now
-        return replace(live, clock=now, now=edge)
+        live, pages = self._frame, self.pages
+        frame = self._frozen
+        if frame is None:
+            frame = replace(live, now=live.state.at if isinstance(live.state, Live) else now)
+        return replace(
+            frame,
+            clock=now,
+            state=live.state,
+            overlay=live.overlay,
+            screen=pages.screen,
+            views=dict(pages.views),
+            answers=pages.answers,
+        )
 
     def take(self, state: State) -> None:
         """The source has said something."""
+        if isinstance(state, Live) and not self.is_live:
+            self.pages.reset()
         self._frame = replace(self._frame, state=state)
         if isinstance(state, Live):
             self.history.add(state.at, state.snapshot)
@@ -85,6 +103,25 @@ class Dashboard:
             self._order_clients(state.snapshot, state.at)
         else:
             self.history.mark_gap()
+
+    def due(self, now: float) -> list[tuple[ScreenName, Ask]]:
+        """What to ask the daemon now; each is given once."""
+        return self.pages.due(now) if self.is_live else []
+
+    def answer(self, screen: ScreenName, ask: Ask, answer: Answer | EmberdError) -> None:
+        """What has come of an ask."""
+        if isinstance(answer, HistoryColumns):
+            self._fill(answer)
+        self.pages.take(screen, ask, answer)
+
+    def _fill(self, past: HistoryColumns) -> None:
+        """What was before this dashboard."""
+        frame = self._frame
+        if frame.snapshot is None or not isinstance(frame.state, Live):
+            return
+        self.history.put_before(samples_of(past, frame.state.at - frame.snapshot.time))
+        throughput, latency = _axes(self.history, frame.now, frame.window_s, headroom=1.0)
+        self._frame = replace(frame, throughput_axis=throughput, latency_axis=latency)
 
     def zoom(self, step: int) -> None:
         """A longer (positive) or shorter window."""
@@ -137,12 +174,14 @@ class Dashboard:
 
     def close(self) -> bool:
         """Close what is open on top, the cursor last; False where there was nothing."""
-        had_any = bool(self._frame.overlay) or self._shown.cursor_s is not None
         if self._frame.overlay:
             self.toggle_overlay(self._frame.overlay)
-        else:
-            self.set_cursor(None)
-        return had_any
+            return True
+        if self.pages.close():
+            return True
+        had_cursor = self._shown.cursor_s is not None
+        self.set_cursor(None)
+        return had_cursor
 
     @property
     def _shown(self) -> Frame:

@@ -17,17 +17,20 @@ from emberd.wire.snapshot import (
     DaemonStats,
     EngineStats,
     EventRecord,
+    IndexStats,
     Latency,
     MethodStats,
-    ModelStats,
     NamespaceStats,
-    PluginStats,
     RequestStats,
     Snapshot,
     TextStats,
     TierStats,
     WriteBehindStats,
 )
+from emberd_tui.answers import Answer
+from emberd_tui.asks import Ask
+from emberd_tui.demo_answers import demo_answer
+from emberd_tui.demo_parts import demo_collections, demo_models, demo_plugins
 from emberd_tui.states import Connecting, Live, State
 
 __all__ = ["DemoSource", "demo_snapshots"]
@@ -35,6 +38,7 @@ __all__ = ["DemoSource", "demo_snapshots"]
 _CAPACITY = 520.0  # texts a second that the made-up device computes
 _TOKENS = 22.0
 _RECORD_BYTES = 882
+_ANSWER_S = 0.05
 _STARTED = 1_767_261_600.0  # Unix seconds; any fixed moment
 
 
@@ -156,8 +160,9 @@ def _snapshot(
         texts=_texts(sum(wanted), found, done, totals),
         cache=_cache(totals, chance),
         engine=_engine(busy, done, queue, second, chance),
-        models=_models(totals[2]),
-        plugins=_plugins(second, sum(wanted)),
+        models=demo_models(totals[2]),
+        index=IndexStats(collections=demo_collections(second)),
+        plugins=demo_plugins(second, sum(wanted)),
         clients=_clients(callers, wanted, second, wait_ms, chance),
         events=[event for event in _EVENTS if event.time <= _STARTED + second],
     )
@@ -238,7 +243,16 @@ def _cache(totals: tuple[int, int, int], chance: random.Random) -> CacheStats:
             ),
         ],
         write_behind=WriteBehindStats(queued=chance.randrange(0, 60), written=260_000 + computed),
-        namespaces=[NamespaceStats(name="default", entries=stored)],
+        namespaces=[
+            NamespaceStats(
+                name=name,
+                hits=round(hits * share),
+                misses=round(computed * share),
+                entries=round(stored * share),
+                size_bytes=round(stored * share) * _RECORD_BYTES,
+            )
+            for name, share in (("default", 0.81), ("mail", 0.13), ("team-a", 0.06))
+        ],
     )
 
 
@@ -270,51 +284,6 @@ def _engine(
         ),
         stages={"tokenise": 14.1, "queue": 3.2, "compute": 512.0 + second * busy},
     )
-
-
-def _models(computed: int) -> list[ModelStats]:
-    return [
-        ModelStats(
-            name="all-MiniLM-L6-v2",
-            fingerprint="3f" * 16,
-            dim=384,
-            max_tokens=256,
-            is_default=True,
-            texts=computed + 248_000,
-        ),
-        ModelStats(
-            name="bge-small-en-v1.5", fingerprint="a1" * 16, dim=384, max_tokens=512, texts=12_204
-        ),
-    ]
-
-
-def _plugins(second: int, wanted: float) -> list[PluginStats]:
-    calls = round(wanted / 8)
-    return [
-        PluginStats(
-            name="journal",
-            provides=["observer journal"],
-            calls=8_000 + second,
-            busy_s=0.9,
-            latency=Latency(count=1, p50_ms=0.4, p90_ms=0.4, p99_ms=0.4, max_ms=0.4),
-            statistics={"lines": 640_000 + 18 * second},
-        ),
-        PluginStats(
-            name="limits",
-            provides=["rate limiter per_minute"],
-            calls=310_000 + 9 * second,
-            busy_s=4.2,
-            latency=Latency(count=calls, p50_ms=0.02, p90_ms=0.03, p99_ms=0.05, max_ms=0.2),
-            statistics={"refused": 412, "clients": 7},
-        ),
-        PluginStats(
-            name="lmdb",
-            provides=["cache tier lmdb"],
-            calls=402_000 + 11 * second,
-            busy_s=61.0,
-            latency=Latency(count=calls, p50_ms=0.09, p90_ms=0.2, p99_ms=0.61, max_ms=1.9),
-        ),
-    ]
 
 
 def _clients(
@@ -364,6 +333,12 @@ class DemoSource:
         self._interval_s = interval_s
         self._past = past
         self._clock = clock
+        self._last = next(demo_snapshots())
+
+    async def ask(self, ask: Ask) -> Answer:
+        """A made-up answer, after a moment as a real one."""
+        await asyncio.sleep(_ANSWER_S)
+        return demo_answer(ask, self._last)
 
     def retry(self) -> None:
         """There is nothing to retry."""
@@ -377,7 +352,9 @@ class DemoSource:
         snapshots = demo_snapshots()
         now = self._clock()
         for index, snapshot in enumerate(islice(snapshots, self._past)):
+            self._last = snapshot
             yield Live(snapshot, now - self._past + index + 1)
         for snapshot in snapshots:
             await asyncio.sleep(self._interval_s)
+            self._last = snapshot
             yield Live(snapshot, self._clock())

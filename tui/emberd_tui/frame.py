@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import tzinfo
 from typing import Literal
 
 from emberd.wire.snapshot import Snapshot
+from emberd_tui.answers import Answers
 from emberd_tui.axis import Axis
 from emberd_tui.glyphs import UNICODE, Glyphs
 from emberd_tui.history import History
+from emberd_tui.names import ScreenName
 from emberd_tui.panels import PanelContent
 from emberd_tui.states import State
+from emberd_tui.view import View
 
 __all__ = ["SORTS", "WINDOWS_S", "Frame", "Overlay", "Sort"]
 
@@ -54,3 +58,14 @@ class Frame:
     glyphs: Glyphs = UNICODE
     panels: tuple[PanelContent, ...] = ()
     """Of other packages."""
+    screen: ScreenName = "overview"
+    views: Mapping[ScreenName, View] = field(default_factory=dict)
+    answers: Answers = field(default_factory=Answers)
+
+    @property
+    def view(self) -> View:
+        """The part of the screen that is shown."""
+        return self.views.get(self.screen, _UNTOUCHED)
+
+
+_UNTOUCHED = View()

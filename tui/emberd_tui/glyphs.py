@@ -31,6 +31,8 @@ class Glyphs:
     """Of a default."""
     sorted: str
     """Beside the heading of the column that a table is sorted by."""
+    selected: str
+    """Before the selected row of a list."""
     down: str
     up: str
     dot: str
@@ -62,6 +64,7 @@ UNICODE = Glyphs(
     waiting="○",
     mark="★",
     sorted="▾",
+    selected="▸",
     down="▾",
     up="▴",
     dot="·",
@@ -90,6 +93,7 @@ ASCII = Glyphs(
     waiting="o",
     mark="*",
     sorted="*",
+    selected=">",
     down="v",
     up="^",
     dot="-",

@@ -22,6 +22,9 @@ CAPACITY = 3_700  # an hour at one a second and some slack, about 1 MB
 # A daemon that was stopped, or a machine that slept, leaves a hole without a lost connection.
 _LATE_FACTOR = 3.5
 
+# Two clocks never agree to the last digit.
+_SAME_S = 0.5
+
 
 class Sample(NamedTuple):
     """One snapshot's figures; it covers the time from `since` to `at` (seconds, any clock)."""
@@ -46,6 +49,7 @@ class Window:
     computed: list[float | None]
     p50: list[float | None]
     p99: list[float | None]
+    hit_ratio: list[float | None]
     gaps: list[bool]
     """Time after the first sample that no sample covers."""
 
@@ -73,6 +77,13 @@ class History:
             since = max(since, last.at)
         self._is_broken = False
         self._samples.append(_sample(since, at, snapshot))
+
+    def put_before(self, samples: Sequence[Sample]) -> None:
+        """Put older samples (oldest first) before the first one, as far as they reach and fit."""
+        first = self._samples[0].since if self._samples else math.inf
+        older = [sample for sample in samples if sample.at <= first + _SAME_S]
+        room = (self._samples.maxlen or 0) - len(self._samples)
+        self._samples.extendleft(reversed(older[max(len(older) - room, 0) :]))
 
     def mark_gap(self) -> None:
         """The connection was lost: the next sample does not reach back to the last one."""
@@ -116,7 +127,8 @@ class History:
 
     def tier_ratios(self, now: float, window_s: float) -> dict[str, float | None]:
         """Hits over lookups of each tier in the window; None where it was not asked."""
-        found = list(self.recent(now, window_s))
+        # What the daemon tells of the time before this dashboard has no tiers.
+        found = [sample for sample in self.recent(now, window_s) if sample.tiers]
         if not found:
             return {}
         before = {name: (hits, misses) for name, hits, misses in found[-1].tiers}
@@ -160,6 +172,7 @@ def _window(bins: list[list[Sample]], first: int) -> Window:
         computed=[_mean(column, lambda sample: sample.computed_per_s) for column in bins],
         p50=[_mean(column, lambda sample: sample.p50_ms) for column in bins],
         p99=[_highest(column) for column in bins],
+        hit_ratio=[_hit_ratio(column) for column in bins],
         gaps=[index > first and not column for index, column in enumerate(bins)],
     )
 
@@ -171,3 +184,9 @@ def _mean(column: Sequence[Sample], figure: Callable[[Sample], float | None]) ->
 
 def _highest(column: Sequence[Sample]) -> float | None:
     return max((sample.p99_ms for sample in column if sample.p99_ms is not None), default=None)
+
+
+def _hit_ratio(column: Sequence[Sample]) -> float | None:
+    hits = sum(sample.hits_per_s for sample in column)
+    total = hits + sum(sample.computed_per_s for sample in column)
+    return hits / total if total else None

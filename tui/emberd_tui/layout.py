@@ -26,6 +26,9 @@ Place = Literal[
     "events",
     "added",
     "footer",
+    "rows",
+    "detail",
+    "ratio",
 ]
 
 _WIDE = 132  # three columns of meters from here on

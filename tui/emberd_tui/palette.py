@@ -90,6 +90,7 @@ DARK = Palette(
         "badge": Tone("#15120f", "#8fc7ff", is_bold=True),
         "alert": Tone("#ffffff", "#a8322f", is_bold=True),
         "cursor": Tone("#fff6c2", is_bold=True),
+        "selected": Tone("#fff6ea", "#4a3a2a", is_bold=True),
     },
 )
 
@@ -116,6 +117,7 @@ LIGHT = Palette(
         "badge": Tone("#ffffff", "#1464b4", is_bold=True),
         "alert": Tone("#ffffff", "#bf2626", is_bold=True),
         "cursor": Tone("#000000", is_bold=True),
+        "selected": Tone("#14100c", "#f0dcc6", is_bold=True),
     },
 )
 
@@ -142,6 +144,7 @@ ANSI = Palette(
         "badge": Tone("cyan", is_reverse=True),
         "alert": Tone("red", is_bold=True, is_reverse=True),
         "cursor": Tone(is_bold=True),
+        "selected": Tone(is_reverse=True),
     },
 )
 
@@ -162,6 +165,7 @@ MONO = Palette(
         "badge": Tone(is_reverse=True),
         "alert": Tone(is_bold=True, is_reverse=True),
         "cursor": Tone(is_bold=True),
+        "selected": Tone(is_reverse=True),
     },
 )
 

@@ -11,6 +11,7 @@ from emberd_tui.layout import MIN_HEIGHT, MIN_WIDTH, Place, Rect, arrange
 from emberd_tui.spans import Line, Span, dimmed, fit, line_width, overlay
 from emberd_tui.states import Live
 from emberd_tui.views.added import added
+from emberd_tui.views.body import Body
 from emberd_tui.views.cache import cache
 from emberd_tui.views.clients import clients
 from emberd_tui.views.engine import engine
@@ -22,6 +23,7 @@ from emberd_tui.views.overlays import help_box, notice_box, problems_box
 from emberd_tui.views.plots import latency, throughput
 from emberd_tui.views.plugins import plugin_lines, plugins
 from emberd_tui.views.requests import requests
+from emberd_tui.views.screens import screen
 from emberd_tui.views.status import status
 
 __all__ = ["Picture", "paint"]
@@ -48,6 +50,8 @@ class Picture:
 
     lines: list[Line]
     places: dict[Place, Rect]
+    most_scroll: int = 0
+    """How far what is open can be scrolled."""
 
     def place_at(self, x: int, y: int) -> tuple[Place, Rect] | None:
         """The panel under a cell."""
@@ -67,24 +71,39 @@ class Picture:
 
 
 def paint(frame: Frame, width: int, height: int) -> Picture:
-    """The overview at this size, with what lies over it."""
-    snapshot = frame.snapshot
-    wanted = plugin_lines(snapshot) if snapshot else 0
-    places = arrange(width, height, plugin_lines=wanted, has_added=bool(frame.panels))
-    if not places:
+    """The screen that is shown at this size, with what lies over it."""
+    if width < MIN_WIDTH or height < MIN_HEIGHT:
         return Picture(_too_small(frame, width, height), {})
+    snapshot = frame.snapshot
     lines: list[Line] = [()] * height
     lines[0], lines[1] = header(frame, width)[0], status(frame, width)[0]
     lines[-1] = footer(frame, width)[0]
+    body = Body([(Span(" " * width),)] * (height - 3), {})
+    if snapshot is not None and frame.screen == "overview":
+        body = _overview(frame, snapshot, width, height)
+    elif snapshot is not None:
+        body = screen(frame, snapshot, width, height - 3)
+    is_live = isinstance(frame.state, Live)
+    lines[2:-1] = body.lines if is_live else [dimmed(line) for line in body.lines]
     if snapshot is None:
-        blank: Line = (Span(" " * width),)
-        lines[2:-1] = [blank] * (height - 3)
         _lay_over(lines, notice_box(frame, width, height - 2), width)
-        places = {place: places[place] for place in ("header", "status", "footer")}
-    else:
-        lines[2:-1] = _panels(frame, snapshot, places, height)
     _lay_over(lines, _overlay_box(frame, width, height), width)
-    return Picture(lines, places)
+    places: dict[Place, Rect] = {
+        "header": Rect(0, 0, width, 1),
+        "status": Rect(0, 1, width, 1),
+        "footer": Rect(0, height - 1, width, 1),
+    }
+    places |= {place: rect._replace(y=rect.y + 2) for place, rect in body.places.items()}
+    return Picture(lines, places, body.most_scroll)
+
+
+def _overview(frame: Frame, snapshot: Snapshot, width: int, height: int) -> Body:
+    wanted = plugin_lines(snapshot)
+    places = arrange(width, height, plugin_lines=wanted, has_added=bool(frame.panels))
+    lines = _panels(frame, snapshot, places, height)
+    found = {place: rect._replace(y=rect.y - 2) for place, rect in places.items() if rect.y >= 2}
+    found.pop("footer", None)
+    return Body(lines, found)
 
 
 def _panels(frame: Frame, snapshot: Snapshot, places: dict[Place, Rect], height: int) -> list[Line]:
@@ -95,8 +114,7 @@ def _panels(frame: Frame, snapshot: Snapshot, places: dict[Place, Rect], height:
             for index, line in enumerate(drawn):
                 # In reading order: each row is built from left to right, and only appended to.
                 rows[rect.y + index] = (*rows[rect.y + index], *line)
-    body = rows[2:-1]
-    return body if isinstance(frame.state, Live) else [dimmed(line) for line in body]
+    return rows[2:-1]
 
 
 def _overlay_box(frame: Frame, width: int, height: int) -> list[Line]:

@@ -15,8 +15,11 @@ from pathlib import Path
 from typing import Literal
 
 from emberd.wire.snapshot import Snapshot
+from emberd_tui.answers import Answer
 from emberd_tui.app import DashboardApp
+from emberd_tui.asks import Ask
 from emberd_tui.demo import demo_snapshots
+from emberd_tui.demo_answers import demo_answer
 from emberd_tui.palette import DARK, LIGHT
 from emberd_tui.states import Live, State
 
@@ -24,13 +27,17 @@ __all__ = ["export_svg", "main"]
 
 
 class _Replay:
-    """Every snapshot at its own time, then silence."""
+    """Every snapshot at its own time, then silence but for answers."""
 
     def __init__(self, snapshots: Sequence[Snapshot]) -> None:
         self.address = ""
         self.can_start = False
         self._snapshots = snapshots
         self.is_done = asyncio.Event()
+
+    async def ask(self, ask: Ask) -> Answer:
+        """Made-up answers that fit the made-up figures."""
+        return demo_answer(ask, self._snapshots[-1])
 
     def retry(self) -> None:
         """Nothing to retry."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, aclosing
-from typing import Protocol, cast
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing
+from typing import TYPE_CHECKING, Protocol, cast
 
 from emberd.errors import (
     ConnectionLostError,
@@ -18,6 +18,9 @@ from emberd.errors import (
 )
 from emberd.paths import Paths
 from emberd.wire.snapshot import SNAPSHOT_VERSION, Snapshot
+from emberd_tui.answering import answer
+from emberd_tui.answers import Answer
+from emberd_tui.asks import Ask
 from emberd_tui.states import (
     Connecting,
     Live,
@@ -29,6 +32,9 @@ from emberd_tui.states import (
     State,
 )
 
+if TYPE_CHECKING:
+    from emberd.client import AsyncClient
+
 __all__ = ["ClientSource", "Source", "Subscriber", "retry_delay_s"]
 
 _RETRY_S = (1.0, 2.0, 3.0, 5.0)
@@ -36,7 +42,7 @@ _SILENCE_S = 5.0
 
 
 class Source(Protocol):
-    """States as they come, and the two things that a person may ask of it."""
+    """States as they come, answers to questions, and what a person may order of it."""
 
     @property
     def address(self) -> str:
@@ -50,6 +56,10 @@ class Source(Protocol):
 
     def states(self) -> AsyncIterator[State]:
         """Never ends by itself; closing it lets go of the connection."""
+        ...
+
+    async def ask(self, ask: Ask) -> Answer:
+        """The daemon's answer. Raises EmberdError."""
         ...
 
     def retry(self) -> None:
@@ -100,6 +110,14 @@ class ClientSource:
         self._wake = asyncio.Event()
         self._is_start_asked = False
         self._was_live = False
+        self._asking = AsyncExitStack()
+        self._asker: Subscriber | None = None
+
+    async def ask(self, ask: Ask) -> Answer:
+        """The daemon's answer, over a connection of its own, which starts no daemon."""
+        if self._asker is None:
+            self._asker = await self._asking.enter_async_context(self._open(False))
+        return await answer(cast("AsyncClient", self._asker), ask)
 
     def retry(self) -> None:
         """Try again now."""
@@ -112,6 +130,11 @@ class ClientSource:
 
     async def states(self) -> AsyncIterator[State]:
         """One state after another; see `states`."""
+        async with self._asking, aclosing(self._attempts()) as states:
+            async for state in states:
+                yield state
+
+    async def _attempts(self) -> AsyncGenerator[State, None]:
         attempt = 0
         yield Connecting()
         while True:

@@ -47,6 +47,7 @@ Role = Literal[
     "badge",
     "alert",
     "cursor",
+    "selected",
 ]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from emberd_tui.frame import Frame
-from emberd_tui.keys import KEYS
+from emberd_tui.keys import keys_of
 from emberd_tui.spans import Line, Span, fit, pack
 
 __all__ = ["footer"]
@@ -12,7 +12,7 @@ __all__ = ["footer"]
 def footer(frame: Frame, width: int) -> list[Line]:
     """Keys and what they do; a click does the same."""
     fields: list[tuple[int, Line]] = []
-    for key in KEYS:
+    for key in keys_of(frame.screen):
         if key.label:
             label = "Resume" if key.action == "freeze" and frame.is_frozen else key.label
             fields.append((key.rank, _field(key.shown, label, key.action)))

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from emberd.wire.snapshot import DaemonStats
 from emberd_tui.format import duration
 from emberd_tui.frame import Frame
+from emberd_tui.names import SCREENS, TITLES, ScreenName
 from emberd_tui.spans import Line, Span, clean, justify, line_width, pack
 from emberd_tui.states import (
     Connecting,
@@ -23,28 +26,56 @@ _LEAST_PATH = 10
 
 
 def header(frame: Frame, width: int) -> list[Line]:
-    """Name, version, state, pid and uptime on the left; the socket and badges on the right."""
+    """Name, version and state, then the screens; pid, uptime and socket where there is room."""
     badges: Line = (Span(" FROZEN ", "badge", "freeze"), Span(" ")) if frame.is_frozen else ()
-    room = width - 2 - line_width(badges)
     daemon = frame.snapshot.daemon if frame.snapshot else None
-    left = pack(_fields(frame, daemon), room)
+    room = width - 4 - line_width(badges)
+    all_tabs, few_tabs = _tabs(frame.screen)
+    tabs, fields = all_tabs, _fields(frame, daemon, has_version=True)
+    if _least(fields) > room - line_width(tabs):
+        fields = _fields(frame, daemon, has_version=False)
+    if _least(fields) > room - line_width(tabs):
+        tabs, fields = few_tabs, _fields(frame, daemon, has_version=True)
+    left = pack(fields, room - line_width(tabs))
     where = clean((daemon.socket if daemon else "") or frame.address)
-    spare = room - line_width(left) - 2
-    right: Line = (Span(" "), *badges)
+    spare = room - line_width(left) - line_width(tabs) - 4
+    right: Line = (*tabs, Span(" "), *badges)
     if where and spare >= _LEAST_PATH:
-        right = (Span(_tail(where, spare, frame.glyphs.ellipsis), "faint"), *right)
+        path = _tail(where, min(spare, len(where)), frame.glyphs.ellipsis)
+        right = (Span(path, "faint"), Span("  "), *right)
     return [justify((Span(" "), *left), right, width, frame.glyphs.ellipsis)]
 
 
-def _fields(frame: Frame, daemon: DaemonStats | None) -> list[tuple[int, Line]]:
-    version = f" {clean(daemon.version)}" if daemon else ""
+def _least(fields: list[tuple[int, Line]]) -> int:
+    return line_width(pack(fields[:2], 0))
+
+
+def _tabs(shown: ScreenName) -> tuple[Line, Line]:
+    """With all their names, and with the name of the shown one alone; brackets say which it is."""
+    return _tab_line(shown, SCREENS), _tab_line(shown, (shown,))
+
+
+def _tab_line(shown: ScreenName, named: Sequence[ScreenName]) -> Line:
+    line: list[Span] = []
+    for number, name in enumerate(SCREENS, start=1):
+        text = f"{number} {TITLES[name]}" if name in named else str(number)
+        tab = Span(text, "strong" if name == shown else "muted", f"screen('{number}')")
+        edges = (Span("[", "title"), tab, Span("]", "title")) if name == shown else (tab,)
+        line += [*((Span(" "),) if line else ()), *edges]
+    return tuple(line)
+
+
+def _fields(
+    frame: Frame, daemon: DaemonStats | None, *, has_version: bool
+) -> list[tuple[int, Line]]:
+    version = f" {clean(daemon.version)}" if daemon and has_version else ""
     fields: list[tuple[int, Line]] = [
         (0, (Span("emberd", "title"), Span(version, "strong"))),
         (0, (_state(frame, daemon),)),
     ]
     if daemon is not None:
-        fields.append((2, (Span("pid ", "muted"), Span(str(daemon.pid)))))
-        fields.append((1, (Span("up ", "muted"), Span(duration(daemon.uptime_s)))))
+        fields.append((3, (Span("pid ", "muted"), Span(str(daemon.pid)))))
+        fields.append((2, (Span("up ", "muted"), Span(duration(daemon.uptime_s)))))
     return fields
 
 

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from emberd_tui.format import brief, count, duration, milliseconds
+from emberd_tui.format import brief, count, duration, milliseconds, percent
 from emberd_tui.frame import Frame
 from emberd_tui.history import Sample
 from emberd_tui.parts import first_fit, title_room
 from emberd_tui.spans import Line, Role, Span
 
-__all__ = ["latency_legend", "throughput_legend"]
+__all__ = ["latency_legend", "ratio_legend", "throughput_legend"]
 
-_RATE, _BRIEF, _MS = 6, 4, 7  # the widest answers of count, brief and milliseconds
+# The widest answers of count, brief, milliseconds and percent.
+_RATE, _BRIEF, _MS, _PERCENT = 6, 4, 7, 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +89,15 @@ def latency_legend(frame: Frame, title: Line, width: int) -> Line:
     else:
         variants.append(_joined([series.entry(figure=False) for series in both]))
     return first_fit(variants, title_room(width, title))
+
+
+def ratio_legend(frame: Frame, title: Line, width: int) -> Line:
+    """The share of hits, in percent."""
+    ago, sample = _read_off(frame)
+    total = sample.hits_per_s + sample.computed_per_s if sample else 0.0
+    ratio = sample.hits_per_s / total if sample and total else None
+    shown: Line = (Span(_figure(frame, ratio, percent, _PERCENT), "hits"),)
+    return first_fit([_joined([ago, shown]), shown], title_room(width, title))
 
 
 def _joined(entries: list[Line], gap: str = "  ") -> Line:

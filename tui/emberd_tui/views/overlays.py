@@ -6,7 +6,7 @@ import textwrap
 
 from emberd_tui.frame import Frame
 from emberd_tui.glyphs import Glyphs
-from emberd_tui.keys import KEYS
+from emberd_tui.keys import keys_of
 from emberd_tui.parts import box
 from emberd_tui.spans import Line, Span, clean
 from emberd_tui.states import Connecting, Live, Lost, NoDaemon, OtherVersion, Refused, Starting
@@ -15,22 +15,31 @@ from emberd_tui.views.status import retry_hint
 __all__ = ["help_box", "notice_box", "problems_box"]
 
 _TEXT_WIDTH = 52
+# Not needed to find one's way, where room is short.
+_LEFT_OUT = ("start", "retry", "close", "turn(-1)", "theme")
 
 
 def help_box(frame: Frame, width: int, height: int) -> list[Line]:
-    """Every key, and what the marks of the plots mean."""
+    """Every key of the screen, and on the overview what the marks of the plots mean."""
     glyphs = frame.glyphs
+    keys = keys_of(frame.screen)
+    if height < len(keys) + 4:
+        keys = [key for key in keys if key.action not in _LEFT_OUT]
+    widest = max(len(key.shown) for key in keys)
     rows: list[Line] = [
-        (Span("  "), Span(key.shown.rjust(5), "key", key.action), Span(f"  {key.help}"))
-        for key in KEYS
-        if key.action not in ("start", "retry", "close") or height >= len(KEYS) + 8
+        (
+            Span("  "),
+            Span(key.shown.rjust(widest), "key", "" if "KEY" in key.action else key.action),
+            Span(f"  {key.help}"),
+        )
+        for key in keys
     ]
     legend = (
         (Span(f"{glyphs.hits} ", "hits"), Span("from the cache  ")),
         (Span(f"{glyphs.computed} ", "computed"), Span("computed  ")),
         (Span(f"{glyphs.gap * 2} ", "faint"), Span("no data")),
     )
-    if height >= len(rows) + 4:
+    if frame.screen == "overview" and height >= len(rows) + 6:
         rows += [(), (Span("  "), *(span for part in legend for span in part))]
     return _boxed("Help", rows, "close", width, height, glyphs)
 

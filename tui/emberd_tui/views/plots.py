@@ -14,14 +14,15 @@ from emberd_tui.history import Window
 from emberd_tui.parts import box
 from emberd_tui.plot import DOTS_X, DOTS_Y, Raster, draw_line, draw_stack
 from emberd_tui.spans import Line, Role, Span, fit, overlay
-from emberd_tui.views.legends import latency_legend, throughput_legend
+from emberd_tui.views.legends import latency_legend, ratio_legend, throughput_legend
 
-__all__ = ["GUTTER", "age_at", "latency", "throughput"]
+__all__ = ["GUTTER", "age_at", "hit_ratio", "latency", "throughput"]
 
 GUTTER = 6
 """Cells left of a plot for the labels of its axis."""
 
 _ROOMY = 38
+_WHOLE = Axis(0.0, 1.0)
 _NO_DATA = " no data "
 _INK: tuple[Role, ...] = ("hits", "computed", "p50", "p99")
 
@@ -63,6 +64,15 @@ def latency(frame: Frame, width: int, height: int) -> list[Line]:
     draw_line(plot.raster, plot.axis, p99, plot.window.p99, is_dashed=False)
     title: Line = (Span("Latency", "title"),)
     return _framed(frame, plot, title, latency_legend(frame, title, width), width)
+
+
+def hit_ratio(frame: Frame, width: int, height: int) -> list[Line]:
+    """Share of the texts that were found in the cache."""
+    plot = _plot(frame, _WHOLE, _percent_label, width, height)
+    layer = plot.raster.add_layer("hits", "**")
+    draw_line(plot.raster, plot.axis, layer, plot.window.hit_ratio, is_dashed=False)
+    title: Line = (Span("Hit ratio", "title"),)
+    return _framed(frame, plot, title, ratio_legend(frame, title, width), width)
 
 
 def age_at(x: int, width: int, window_s: float) -> float | None:
@@ -172,6 +182,10 @@ def _ms_label(value: float) -> str:
     if value >= 1_000:
         return f"{value / 1e3:g}s"
     return f"{value:g}ms" if value >= 0.1 else f"{value * 1e3:g}us"
+
+
+def _percent_label(value: float) -> str:
+    return f"{value:.0%}"
 
 
 def _time_scale(frame: Frame, columns: int) -> Line:

@@ -1,0 +1,46 @@
+"""The cache's namespaces, and where the vector of one text is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from emberd.wire.snapshot import NamespaceStats
+from emberd_tui.asks import AskInspection, ClearNamespace
+from emberd_tui.format import count
+from emberd_tui.frame import Frame
+from emberd_tui.screens.spec import Spec
+from emberd_tui.view import Confirm, Row
+
+__all__ = ["CACHE"]
+
+_ORDERS: dict[str, Callable[[NamespaceStats], Any]] = {
+    "size": lambda row: -row.size_bytes,
+    "namespace": lambda _: 0,
+    "entries": lambda row: -row.entries,
+    "hits": lambda row: -row.hits,
+}
+
+
+def _rows(frame: Frame) -> Sequence[Row]:
+    spaces = frame.snapshot.cache.namespaces if frame.snapshot else []
+    order = _ORDERS[CACHE.sorts[frame.view.sort]]
+    return [
+        Row(space.name, space) for space in sorted(spaces, key=lambda row: (order(row), row.name))
+    ]
+
+
+def _wants(frame: Frame) -> tuple[AskInspection, ...]:
+    return (AskInspection(frame.view.text),) if frame.view.text else ()
+
+
+def _confirms(frame: Frame, action: str) -> Confirm | None:
+    rows = _rows(frame)
+    if action != "disable" or not rows:
+        return None
+    space: NamespaceStats = rows[CACHE.index(frame, rows)].data
+    question = f"Forget the {count(space.entries)} vectors of the namespace {space.name}?"
+    return Confirm(question, ClearNamespace(space.name))
+
+
+CACHE = Spec(rows=_rows, wants=_wants, sorts=tuple(_ORDERS), confirms=_confirms)

@@ -1,0 +1,37 @@
+"""The log as it is written; the newest line is last, and selected until another one is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from emberd.wire.insight import LogLine
+from emberd_tui.asks import AskLogs
+from emberd_tui.frame import Frame
+from emberd_tui.screens.spec import Spec, is_match
+from emberd_tui.view import LEVELS, Row
+
+__all__ = ["LOGS", "fields_text"]
+
+_RANKS = {**{level: rank for rank, level in enumerate(LEVELS)}, "critical": 3, "warn": 2}
+
+
+def fields_text(record: LogLine) -> str:
+    """`name=value` of every field."""
+    return " ".join(f"{name}={value}" for name, value in record.fields.items())
+
+
+def _rows(frame: Frame) -> Sequence[Row]:
+    view = frame.view
+    return [
+        Row(f"line {number}", record)
+        for number, record in frame.answers.logs
+        if _RANKS.get(record.level, 1) >= view.level
+        and is_match(view.text, record.event, record.message, fields_text(record))
+    ]
+
+
+def _wants(frame: Frame) -> tuple[AskLogs, ...]:
+    return (AskLogs(frame.answers.log_next),)
+
+
+LOGS = Spec(rows=_rows, wants=_wants, opens=True, words="filter", is_tail=True)

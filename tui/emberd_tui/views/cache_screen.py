@@ -1,0 +1,76 @@
+"""The cache: its tiers, the hit ratio over time, the namespaces, and where one text's vector is."""
+
+from __future__ import annotations
+
+from emberd.wire.snapshot import NamespaceStats, Snapshot
+from emberd_tui.format import count, percent, size
+from emberd_tui.frame import Frame
+from emberd_tui.glyphs import Glyphs
+from emberd_tui.layout import Place, Rect
+from emberd_tui.parts import Column
+from emberd_tui.screens.cache import CACHE
+from emberd_tui.spans import Line, Span, clean
+from emberd_tui.views.body import Body, listing
+from emberd_tui.views.inspection import inspection_box
+from emberd_tui.views.plots import hit_ratio
+from emberd_tui.views.tiers import tier_lines, tiers_box
+
+__all__ = ["cache_screen"]
+
+_LEAST_BELOW = 7
+
+
+def cache_screen(frame: Frame, snapshot: Snapshot, width: int, height: int) -> Body:
+    """Tiers above; below them the plot (or the inspection) beside the namespaces."""
+    if frame.view.is_zoomed:
+        return Body(_namespaces(frame, width, height), {"rows": Rect(0, 0, width, height)})
+    wanted = len(tier_lines(frame, snapshot, width - 4)) + 2
+    above = min(wanted, height - _LEAST_BELOW)
+    below = height - above
+    left = width // 2
+    is_inspecting = bool(frame.view.text)
+    beside = inspection_box(frame, left, below) if is_inspecting else hit_ratio(frame, left, below)
+    spaces = _namespaces(frame, width - left, below)
+    places: dict[Place, Rect] = {"rows": Rect(left, above, width - left, below)}
+    if not is_inspecting:
+        places["ratio"] = Rect(0, above, left, below)
+    lines = tiers_box(frame, snapshot, width, above)
+    lines += [(*one, *other) for one, other in zip(beside, spaces, strict=True)]
+    return Body(lines, places)
+
+
+def _namespaces(frame: Frame, width: int, height: int) -> list[Line]:
+    rows = CACHE.rows(frame)
+    return listing(
+        frame,
+        _columns(CACHE.sorts[frame.view.sort], frame.glyphs),
+        rows,
+        CACHE.index(frame, rows) if rows else 0,
+        width,
+        height,
+        title="Namespaces",
+        empty="nothing is stored yet",
+    )
+
+
+def _columns(sort: str, glyphs: Glyphs) -> list[Column[NamespaceStats]]:
+    def order(name: str) -> tuple[str, bool]:
+        return f"sort('{name}')", name == sort
+
+    names, sizes, entries, hits = map(order, ("namespace", "size", "entries", "hits"))
+    return [
+        Column("namespace", 10, _name, 0, "left", True, *names),
+        Column("entries", 8, lambda row: (Span(count(row.entries)),), 1, "right", False, *entries),
+        Column("size", 8, lambda row: (Span(size(row.size_bytes)),), 0, "right", False, *sizes),
+        Column("hits", 6, lambda row: (Span(count(row.hits)),), 2, "right", False, *hits),
+        Column("hit", 5, lambda row: (_share(row, glyphs),), 3),
+    ]
+
+
+def _name(row: NamespaceStats) -> Line:
+    return (Span(clean(row.name), "strong"),)
+
+
+def _share(row: NamespaceStats, glyphs: Glyphs) -> Span:
+    asked = row.hits + row.misses
+    return Span(percent(row.hits / asked), "hits") if asked else Span(glyphs.none, "faint")
