@@ -140,6 +140,12 @@ def test_the_dashboard_needs_a_terminal(run_cli: Any) -> None:
     assert "emberd stat" in outcome.err
 
 
+def test_the_dashboards_snapshot_can_be_printed_instead(run_cli: Any, daemon: SmallDaemon) -> None:
+    found = run_cli("top", "--once", "--json").json
+    assert found["daemon"]["pid"] == daemon.snapshot().daemon.pid
+    assert run_cli("top", "--once").code == run_cli("top", "--json").code == 2
+
+
 def test_an_error_of_the_daemon_keeps_its_code(run_cli: Any, daemon: SmallDaemon) -> None:
     def refuse(_texts: list[str]) -> None:
         from emberd.errors import ModelNotFoundError

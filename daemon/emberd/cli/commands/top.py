@@ -8,6 +8,7 @@ from typing import Literal
 import click
 
 from emberd.cli.context import App, Command, pass_app
+from emberd.cli.printing import print_json
 
 __all__ = ["command"]
 
@@ -30,9 +31,17 @@ __all__ = ["command"]
     help="Time between two snapshots.",
 )
 @click.option("--demo", is_flag=True, help="Made-up figures, without a daemon.")
+@click.option("--once", is_flag=True, help="Print one snapshot as JSON (with --json) and end.")
+@click.option("--json", "as_json", is_flag=True, help="For --once.")
 @pass_app
 def command(
-    app: App, is_ascii: bool, theme: Literal["dark", "light"], interval: float, demo: bool
+    app: App,
+    is_ascii: bool,
+    theme: Literal["dark", "light"],
+    interval: float,
+    demo: bool,
+    once: bool,
+    as_json: bool,
 ) -> int:
     """Open the dashboard.
 
@@ -44,7 +53,14 @@ def command(
       $ emberd top
       $ emberd top --ascii
       $ NO_COLOR=1 emberd top --demo
+      $ emberd top --once --json | jq .cache
     """
+    if once != as_json:
+        raise click.UsageError("--once and --json go together: one snapshot, as JSON.")
+    if once:
+        with app.client() as client:
+            print_json(client.stats())
+        return 0
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise click.UsageError("The dashboard needs a terminal; `emberd stat` prints figures.")
     import emberd_tui  # noqa: PLC0415  # textual: not for `--help`
