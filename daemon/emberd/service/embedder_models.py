@@ -133,8 +133,12 @@ class Embedders:
                 continue
             name = canonical_name(info.name)
             if (other := self._models.get(name)) is not None:
-                self._refuse(driver.plugin, f"{name!r} is offered by {other.source} already")
-                continue
+                # Whoever answers first: the order is that of the plugins.
+                first = min(other.driver, driver, key=self._drivers.index)
+                last = driver if first is other.driver else other.driver
+                self._refuse(last.plugin, f"{name!r} is offered by plugin {first.plugin} already")
+                if last is driver:
+                    continue
             driver.calls.offer(info)
             self._models[name] = PluggedModel(
                 msgspec.structs.replace(info, name=name), driver, info.name
