@@ -34,6 +34,8 @@ _READ_BYTES: Final = 65_536  # over 128 KiB, allocating the buffer costs 10 us
 # A sender that found no room looks this often whether it has to read, too.
 _ROOM_CHECK_S: Final = 0.1
 _FOR_EVER: Final = -1.0
+# A signal that comes just before a thread goes to sleep does not wake it: Ctrl-C is seen by then.
+_SIGNAL_CHECK_S: Final = 0.5
 
 
 class LinkTicket(Sleeper):
@@ -206,8 +208,10 @@ class Link:
             self._turns.resign()
 
     def _follow(self, ticket: LinkTicket, deadline: float | None) -> None:
-        is_awake = self._turns.follow(ticket, _left_s(deadline))
-        if not is_awake and ticket.reply is None:
+        left_s = _left_s(deadline)
+        wait_s = _slice_s(left_s)
+        is_awake = self._turns.follow(ticket, wait_s)
+        if not is_awake and ticket.reply is None and wait_s == left_s:
             raise late(ticket.method)
 
     def _read(self) -> None:
@@ -246,9 +250,13 @@ class Link:
         """Which of `events` holds for the socket; 0 at the deadline."""
         poll = select.poll()
         poll.register(self._sock, events)
-        left_s = _left_s(deadline)
-        found = poll.poll(None if left_s is None else left_s * 1_000)
-        return found[0][1] if found else 0
+        while True:
+            left_s = _left_s(deadline)
+            wait_s = _slice_s(left_s)
+            if found := poll.poll(wait_s * 1_000):
+                return found[0][1]
+            if wait_s == left_s:
+                return 0
 
     # -- sending
 
@@ -326,3 +334,7 @@ class Link:
 
 def _left_s(deadline: float | None) -> float | None:
     return None if deadline is None else max(deadline - time.monotonic(), 0.0)
+
+
+def _slice_s(left_s: float | None) -> float:
+    return _SIGNAL_CHECK_S if left_s is None else min(left_s, _SIGNAL_CHECK_S)

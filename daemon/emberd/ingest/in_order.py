@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeVar
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from typing import Final, TypeVar
 
 __all__ = ["in_order"]
+
+# A signal that comes just before a thread goes to sleep on a lock does not wake it again.
+_SIGNAL_CHECK_S: Final = 0.5
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -27,8 +30,16 @@ def in_order(
         for item in items:
             waiting.append(pool.submit(work, item))
             if len(waiting) >= ahead:
-                yield waiting.popleft().result()
+                yield _result(waiting.popleft())
         while waiting:
-            yield waiting.popleft().result()
+            yield _result(waiting.popleft())
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _result(future: Future[R]) -> R:
+    """Its result, or Ctrl-C within half a second."""
+    while True:
+        done, _ = wait([future], timeout=_SIGNAL_CHECK_S)
+        if done:
+            return future.result()

@@ -7,6 +7,7 @@ import os
 import select
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -66,6 +67,33 @@ def test_ctrl_c_leaves_the_client_usable_on_the_same_connection(
     gate.open()  # the reply to nobody
     np.testing.assert_array_equal(blocking.embed("b"), vectors_of_texts(["b"])[0])
     assert daemon.connections == 1
+
+
+def test_ctrl_c_that_another_thread_takes_ends_the_wait(
+    daemon: TestDaemon, blocking: Client, in_thread: InThread
+) -> None:
+    gate = daemon.gate()
+
+    async def embed(params: dict[str, Any]) -> Any:
+        await gate.wait()
+        return daemon.embed(params)
+
+    daemon.handlers["embed"] = embed
+
+    def interrupt() -> None:
+        daemon.wait_asked("embed")
+        this = threading.current_thread().ident
+        assert this is not None
+        signal.pthread_kill(this, signal.SIGINT)  # the main thread polls on and is not woken
+
+    job = in_thread(interrupt)
+    started = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        blocking.embed("a")
+    assert time.monotonic() - started < 15, "only the request's own timeout ended it"
+    job.result()
+    gate.open()
+    np.testing.assert_array_equal(blocking.embed("b"), vectors_of_texts(["b"])[0])
 
 
 def test_ctrl_c_in_a_large_call_gives_up_all_its_parts(
