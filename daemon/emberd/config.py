@@ -159,15 +159,20 @@ class TcpSettings(_Section, frozen=True, kw_only=True):
     """A TCP listener for MessagePack-RPC, off unless `port` is set; it demands the token."""
 
     host: str = "127.0.0.1"
+    """The address to listen on; 0.0.0.0 means all of them."""
     port: Annotated[int, msgspec.Meta(ge=0, le=65_535)] = 0
+    """0 means no listener."""
     token: str = ""
+    """What clients have to show; required with a port."""
 
 
 class HttpSettings(_Section, frozen=True, kw_only=True):
     """The HTTP gateway (OpenAI-compatible), off unless `port` is set."""
 
     host: str = "127.0.0.1"
+    """The address to listen on; 0.0.0.0 means all of them."""
     port: Annotated[int, msgspec.Meta(ge=0, le=65_535)] = 0
+    """0 means no gateway."""
     token: str = ""
     """Bearer token; required when `host` is not a loopback address."""
 
@@ -192,8 +197,11 @@ class LogSettings(_Section, frozen=True, kw_only=True):
     """The log, and the log file of a daemon in the background."""
 
     level: Literal["debug", "info", "warning", "error"] = "info"
+    """The least that is written."""
     max_mib: Positive = 10
+    """The file's size at which a new one is begun."""
     keep: Count = 3
+    """Older files that are kept."""
     slow_ms: Count = 1_000
     """Requests that take longer are written to the log and listed by `emberd requests --slow`; 0
     turns that off."""

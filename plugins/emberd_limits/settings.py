@@ -25,13 +25,16 @@ class Allowance(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """What may be computed in a day; 0 means as much as you like."""
 
     texts: Count = 0
+    """Texts that no cache tier had."""
     tokens: Count = 0
+    """Tokens of such texts."""
 
 
 class AdaptiveSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How many requests of a model are computed at the same time, found by trying."""
 
     enabled: bool = False
+    """Off: as many as the engine takes."""
     min: Positive = 1
     """Never fewer, however slow the answers become."""
     max: Positive = 64
@@ -42,6 +45,7 @@ class QuotaSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """Allowances that are renewed at midnight and survive a restart."""
 
     midnight: Literal["local", "utc"] = "local"
+    """Whose midnight: the machine's own or UTC's."""
     client: Allowance = Allowance()
     """Of each client, by its name."""
     namespace: dict[str, Allowance] = {}

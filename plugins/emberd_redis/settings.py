@@ -21,7 +21,9 @@ class RedisSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     """`redis://`, `rediss://` (TLS) or `unix://`; of a cluster any of its servers. It may hold name
     and password, too."""
     username: Secret = ""
+    """Of an access control list; empty means the server's default user."""
     password: Secret = ""
+    """One in `url` comes before it."""
     cluster: Literal["auto"] | bool = "auto"
     """`auto` asks the server."""
     prefix: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_.:-]{1,64}$")] = "e"

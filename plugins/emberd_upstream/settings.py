@@ -48,6 +48,7 @@ class ModelSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     timeout_s: Seconds = 60.0
     """For one answer of a server."""
     connect_timeout_s: Seconds = 5.0
+    """For a new connection to a server."""
     retries: Annotated[int, msgspec.Meta(ge=0, le=10)] = 2
     """Further attempts at one server before the next one is tried."""
     max_wait_s: Annotated[float, msgspec.Meta(ge=0, le=300)] = 30.0
@@ -63,6 +64,7 @@ class ModelSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     prompts: dict[str, str] = {}
     """Named prompts that requests can ask for, put before each text."""
     licence: str = "unknown"
+    """Shown by `emberd models info`."""
     fallback: str = ""
     """A model by name that answers whole requests while no server of this one can be reached."""
     verify_tls: bool = True

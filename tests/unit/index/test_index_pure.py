@@ -18,6 +18,7 @@ from emberd.index.search.fusion import fuse
 from emberd.index.search.planner import Situation, plan_search
 from emberd.index.search.results import ResultCache
 from emberd.index.search.words import choose_terms, match_expression, snippet_of, terms_of
+from emberd.index.store.batch import normalised
 from emberd.index.upkeep.probe import next_ef
 from emberd.index.upkeep.schedule import Changes, is_checkpoint_due, is_rebuild_due, wait_s
 
@@ -241,3 +242,16 @@ def test_the_probe_widens_the_search_until_enough_is_found() -> None:
     assert seen == sorted(seen)
     assert seen[-1] == 768
     assert np.isfinite(seen).all()
+
+
+@pytest.mark.parametrize("size", [1e-44, 1e-40, 1e-30, 1e-20, 1e-6, 1.0, 1e20, 1e38])
+def test_vectors_of_any_length_are_brought_to_one(size: float) -> None:
+    given = np.array([[size, 0, -size, 0]], np.float32)
+    unit = normalised(given, 1, 4)
+    np.testing.assert_allclose(unit, [[0.5**0.5, 0, -(0.5**0.5), 0]], rtol=1e-6)
+
+
+def test_a_zero_vector_stays_and_what_is_no_number_is_named() -> None:
+    assert not normalised(np.zeros((2, 4)), 2, 4).any()
+    with pytest.raises(InvalidParamsError, match=r"vectors\[1\]"):
+        normalised(np.array([[1, 0], [np.nan, 0]]), 2, 2)

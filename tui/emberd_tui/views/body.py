@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from emberd_tui.format import count
+from emberd.wire.snapshot import Latency
+from emberd_tui.format import count, milliseconds
 from emberd_tui.frame import Frame
+from emberd_tui.glyphs import Glyphs
 from emberd_tui.layout import Place, Rect
 from emberd_tui.parts import Column, box, table
 from emberd_tui.spans import Line, Span, clean, fit
@@ -20,8 +22,10 @@ __all__ = [
     "described",
     "detail_box",
     "labelled",
+    "latency_cell",
     "listing",
     "missing_box",
+    "sortable",
     "stacked",
     "wrapped",
 ]
@@ -126,6 +130,25 @@ def listing(
         tail = (Span(f"{first + 1}-{first + len(shown)}", "strong"), Span(" of ", "muted"), *tail)
     legend = (*legend, Span("  "), *tail) if legend else tail
     return box((Span(title, "title"),), legend, body, width, height, glyphs)
+
+
+def sortable(
+    columns: Sequence[Column[RowT]], sorts: Sequence[str], sort: str
+) -> list[Column[RowT]]:
+    """Columns that rows can be sorted by act on a click; that of the present order is marked."""
+    return [
+        replace(
+            column,
+            action=f"sort('{column.title}')" if column.title in sorts else "",
+            is_sorted=column.title == sort,
+        )
+        for column in columns
+    ]
+
+
+def latency_cell(latency: Latency, value_ms: float, glyphs: Glyphs) -> Span:
+    """One of the figures of `latency`; none of them says anything before the first call."""
+    return Span(milliseconds(value_ms)) if latency.count else Span(glyphs.none, "faint")
 
 
 def labelled(label: str, value: Line | str, width: int = 10) -> Line:

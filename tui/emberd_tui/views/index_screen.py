@@ -18,7 +18,7 @@ from emberd_tui.screens.collections import (
     wanted_search,
 )
 from emberd_tui.spans import Line, Role, Span, clean, fit
-from emberd_tui.views.body import Body, Detail, labelled, listing, stacked
+from emberd_tui.views.body import Body, Detail, labelled, latency_cell, listing, sortable, stacked
 from emberd_tui.views.hits import hit_detail, hits_box
 
 __all__ = ["index_screen"]
@@ -79,39 +79,27 @@ def _searching(
 
 
 def _columns(sort: str, glyphs: Glyphs) -> list[Column[CollectionStats]]:
-    def column(
-        title: str,
-        width: int,
-        cell: Callable[[CollectionStats], Line],
-        rank: int = 0,
-        *,
-        left: bool = False,
-    ) -> Column[CollectionStats]:
-        return Column(
-            title,
-            width,
-            cell,
-            rank,
-            "left" if left else "right",
-            is_elastic=title == "collection",
-            action=f"sort('{title}')" if title in INDEX.sorts else "",
-            is_sorted=title == sort,
-        )
-
-    return [
-        column("collection", 12, lambda row: (Span(clean(row.name), "strong"),), left=True),
-        column("state", 19, lambda row: _state(row, glyphs), left=True),
-        column("count", 7, lambda row: (Span(count(row.count)),)),
-        column("size", 8, lambda row: (Span(size(row.size_bytes)),), 2),
-        column("memory", 8, lambda row: (Span(size(row.memory_bytes), "muted"),), 4),
-        column("deleted", 7, lambda row: (_deleted(row, glyphs),), 5),
-        column("graph", 10, lambda row: (_graph(row, glyphs),), 6, left=True),
-        column("saved", 7, lambda row: (_age(row, glyphs),), 7),
-        column("recall", 6, lambda row: (_recall(row, glyphs),), 3),
-        column("queries", 8, lambda row: (Span(count(row.queries)),), 2),
-        column("p50", 7, lambda row: (_ms(row, row.latency.p50_ms, glyphs),), 6),
-        column("p99", 7, lambda row: (_ms(row, row.latency.p99_ms, glyphs),), 1),
+    columns: list[Column[CollectionStats]] = [
+        Column(
+            "collection",
+            12,
+            lambda row: (Span(clean(row.name), "strong"),),
+            align="left",
+            is_elastic=True,
+        ),
+        Column("state", 19, lambda row: _state(row, glyphs), align="left"),
+        Column("count", 7, lambda row: (Span(count(row.count)),)),
+        Column("size", 8, lambda row: (Span(size(row.size_bytes)),), 2),
+        Column("memory", 8, lambda row: (Span(size(row.memory_bytes), "muted"),), 4),
+        Column("deleted", 7, lambda row: (_deleted(row, glyphs),), 5),
+        Column("graph", 10, lambda row: (_graph(row, glyphs),), 6, align="left"),
+        Column("saved", 7, lambda row: (_age(row, glyphs),), 7),
+        Column("recall", 6, lambda row: (_recall(row, glyphs),), 3),
+        Column("queries", 8, lambda row: (Span(count(row.queries)),), 2),
+        Column("p50", 7, lambda row: (latency_cell(row.latency, row.latency.p50_ms, glyphs),), 6),
+        Column("p99", 7, lambda row: (latency_cell(row.latency, row.latency.p99_ms, glyphs),), 1),
     ]
+    return sortable(columns, INDEX.sorts, sort)
 
 
 def _state(row: CollectionStats, glyphs: Glyphs) -> Line:
@@ -150,10 +138,6 @@ def _age(row: CollectionStats, glyphs: Glyphs) -> Span:
 
 def _recall(row: CollectionStats, glyphs: Glyphs) -> Span:
     return Span(glyphs.none, "faint") if row.recall is None else Span(percent(row.recall))
-
-
-def _ms(row: CollectionStats, value: float, glyphs: Glyphs) -> Span:
-    return Span(milliseconds(value)) if row.latency.count else Span(glyphs.none, "faint")
 
 
 def _detail(row: CollectionStats | None, frame: Frame) -> Detail:

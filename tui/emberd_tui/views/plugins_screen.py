@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from emberd.wire.snapshot import PluginStats, Snapshot
 from emberd_tui.asks import AskPlugin
-from emberd_tui.format import count, milliseconds
+from emberd_tui.format import count
 from emberd_tui.frame import Frame
 from emberd_tui.glyphs import Glyphs
 from emberd_tui.parts import Column
 from emberd_tui.screens.plugins import PLUGINS, is_in_trouble, selected_plugin
 from emberd_tui.spans import Line, Role, Span, clean
-from emberd_tui.views.body import Body, Detail, described, labelled, listing, stacked, wrapped
+from emberd_tui.views.body import (
+    Body,
+    Detail,
+    described,
+    labelled,
+    latency_cell,
+    listing,
+    sortable,
+    stacked,
+    wrapped,
+)
 
 __all__ = ["plugins_screen"]
 
@@ -42,37 +52,19 @@ def plugins_screen(frame: Frame, snapshot: Snapshot, width: int, height: int) ->
 
 
 def _columns(sort: str, glyphs: Glyphs) -> list[Column[PluginStats]]:
-    def column(
-        title: str,
-        width: int,
-        cell: Callable[[PluginStats], Line],
-        rank: int = 0,
-        *,
-        left: bool = False,
-    ) -> Column[PluginStats]:
-        return Column(
-            title,
-            width,
-            cell,
-            rank,
-            "left" if left else "right",
-            is_elastic=title == "provides",
-            action=f"sort('{title}')" if title in PLUGINS.sorts else "",
-            is_sorted=title == sort,
-        )
-
-    return [
-        column("plugin", 12, lambda row: (Span(clean(row.name), "strong"),), left=True),
-        column("state", 14, lambda row: (_state(row, glyphs),), left=True),
-        column("version", 8, lambda row: (_version(row, glyphs),), 5, left=True),
-        column("provides", 16, _provides, 1, left=True),
-        column("calls", 6, lambda row: (Span(count(row.calls)),), 2),
-        column("p50", 7, lambda row: (_ms(row, row.latency.p50_ms, glyphs),), 7),
-        column("p99", 7, lambda row: (_ms(row, row.latency.p99_ms, glyphs),), 3),
-        column("errors", 7, lambda row: (_bad(row.errors),), 1),
-        column("trips", 5, lambda row: (_bad(row.trips),), 4),
-        column("dropped", 7, lambda row: (_bad(row.dropped),), 6),
+    columns: list[Column[PluginStats]] = [
+        Column("plugin", 12, lambda row: (Span(clean(row.name), "strong"),), align="left"),
+        Column("state", 14, lambda row: (_state(row, glyphs),), align="left"),
+        Column("version", 8, lambda row: (_version(row, glyphs),), 5, align="left"),
+        Column("provides", 16, _provides, 1, align="left", is_elastic=True),
+        Column("calls", 6, lambda row: (Span(count(row.calls)),), 2),
+        Column("p50", 7, lambda row: (latency_cell(row.latency, row.latency.p50_ms, glyphs),), 7),
+        Column("p99", 7, lambda row: (latency_cell(row.latency, row.latency.p99_ms, glyphs),), 3),
+        Column("errors", 7, lambda row: (_bad(row.errors),), 1),
+        Column("trips", 5, lambda row: (_bad(row.trips),), 4),
+        Column("dropped", 7, lambda row: (_bad(row.dropped),), 6),
     ]
+    return sortable(columns, PLUGINS.sorts, sort)
 
 
 def _version(plugin: PluginStats, glyphs: Glyphs) -> Span:
@@ -87,10 +79,6 @@ def _state(plugin: PluginStats, glyphs: Glyphs) -> Span:
     marks = {"enabled": glyphs.good, "blocked": glyphs.dot, "off": glyphs.dot}
     word = plugin.state.replace("_error", " failed").replace("settings failed", "bad settings")
     return Span(f"{marks.get(plugin.state, glyphs.bad)} {word}", _ROLES.get(plugin.state, "bad"))
-
-
-def _ms(plugin: PluginStats, value: float, glyphs: Glyphs) -> Span:
-    return Span(milliseconds(value)) if plugin.latency.count else Span(glyphs.none, "faint")
 
 
 def _bad(value: int) -> Span:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import UTC, datetime
 
 from emberd.wire.insight import RequestRow
@@ -15,7 +14,16 @@ from emberd_tui.layout import Rect
 from emberd_tui.parts import Column
 from emberd_tui.screens.requests import REQUESTS, selected_request
 from emberd_tui.spans import Line, Role, Span, clean
-from emberd_tui.views.body import Body, Detail, described, listing, missing_box, stacked, wrapped
+from emberd_tui.views.body import (
+    Body,
+    Detail,
+    described,
+    listing,
+    missing_box,
+    sortable,
+    stacked,
+    wrapped,
+)
 from emberd_tui.views.waterfall import waterfall
 
 __all__ = ["requests_screen"]
@@ -69,35 +77,17 @@ def _kinds(frame: Frame, slow_ms: float) -> Line:
 def _columns(sort: str, frame: Frame, rows: object) -> list[Column[RequestRow]]:
     glyphs = frame.glyphs
 
-    def column(
-        title: str,
-        width: int,
-        cell: Callable[[RequestRow], Line],
-        rank: int = 0,
-        *,
-        left: bool = False,
-    ) -> Column[RequestRow]:
-        return Column(
-            title,
-            width,
-            cell,
-            rank,
-            "left" if left else "right",
-            is_elastic=title == "method",
-            action=f"sort('{title}')" if title in REQUESTS.sorts else "",
-            is_sorted=title == sort,
-        )
-
-    return [
-        column("time", 8, lambda row: (Span(_time(frame, row), "faint"),), 3, left=True),
-        column("id", 8, lambda row: (Span(clean(str(row.id)), "muted"),), 6, left=True),
-        column("client", 14, lambda row: (_client(row),), 1, left=True),
-        column("method", 12, lambda row: _method(row, glyphs), 0, left=True),
-        column("texts", 6, lambda row: (_number(row.texts),), 2),
-        column("hits", 6, lambda row: (_number(sum(row.hits.values()), "hits"),), 4),
-        column("computed", 8, lambda row: (_number(row.computed, "computed"),), 5),
-        column("took", 7, lambda row: (Span(milliseconds(row.seconds * 1e3), "strong"),)),
+    columns: list[Column[RequestRow]] = [
+        Column("time", 8, lambda row: (Span(_time(frame, row), "faint"),), 3, align="left"),
+        Column("id", 8, lambda row: (Span(clean(str(row.id)), "muted"),), 6, align="left"),
+        Column("client", 14, lambda row: (_client(row),), 1, align="left"),
+        Column("method", 12, lambda row: _method(row, glyphs), 0, align="left", is_elastic=True),
+        Column("texts", 6, lambda row: (_number(row.texts),), 2),
+        Column("hits", 6, lambda row: (_number(sum(row.hits.values()), "hits"),), 4),
+        Column("computed", 8, lambda row: (_number(row.computed, "computed"),), 5),
+        Column("took", 7, lambda row: (Span(milliseconds(row.seconds * 1e3), "strong"),)),
     ]
+    return sortable(columns, REQUESTS.sorts, sort)
 
 
 def _time(frame: Frame, row: RequestRow) -> str:

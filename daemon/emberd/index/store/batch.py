@@ -19,6 +19,7 @@ __all__ = ["Batch", "normalised", "prepare_batch"]
 
 # Rounding to f16 moves a norm by less; only what is further off is no unit vector.
 _NORM_SLACK = 1e-3
+_SHORT = 1e-15
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +92,7 @@ def normalised(
             details={"field": field},
         )
     lengths = np.sqrt(np.einsum("nd,nd->n", array, array))
-    if not np.isfinite(lengths).all():  # or too long for the squares of float32
+    if not ((lengths > _SHORT) & (lengths < np.inf)).all():  # where float32 has no squares
         lengths = np.sqrt(np.einsum("nd,nd->n", array, array, dtype=np.float64))
     if not np.isfinite(lengths).all():
         index = int(np.flatnonzero(~np.isfinite(lengths))[0])
@@ -102,7 +103,7 @@ def normalised(
     off = (lengths > 0) & (np.abs(lengths - 1) > _NORM_SLACK)
     if off.any():
         array = array.copy()
-        array[off] /= lengths[off, None]
+        array[off] = array[off] / lengths[off, None]
     return array
 
 
