@@ -52,6 +52,8 @@ class Benchmark:
     bar: str
     """The bar that it states, in words."""
     run: Callable[[Bench], list[Figure]]
+    is_on_request: bool = False
+    """Left out unless it is named: it installs other programs, or takes long."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,7 @@ examples:
   .venv/bin/python scripts/bench                            all of it, about ten minutes
   .venv/bin/python scripts/bench --quick                    a rough answer in two minutes
   .venv/bin/python scripts/bench --only warm --only single  some of it
+  .venv/bin/python scripts/bench --only peers               beside other programs, installed for it
   .venv/bin/python scripts/bench --json today.json          keep samples, machine and versions
   .venv/bin/python scripts/bench --check                    exit code 1 where a bar is not met
   .venv/bin/python scripts/bench --list                     the benchmarks and their bars
@@ -49,7 +50,11 @@ def main(arguments: list[str] | None = None) -> int:
     if unknown:
         print(f"error: no benchmark {unknown[0]!r}; --list shows them", file=sys.stderr)
         return 2
-    chosen = [BENCHMARKS[name] for name in BENCHMARKS if not options.only or name in options.only]
+    chosen = [
+        benchmark
+        for name, benchmark in BENCHMARKS.items()
+        if name in options.only or options.all or not (options.only or benchmark.is_on_request)
+    ]
     bench = _bench(options)
     record = Record(_command(arguments), _kept(options))
     results = [result for each in chosen if (result := _run(each, bench)) is not None]
@@ -72,6 +77,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("--only", metavar="NAME", action="append", default=[], help="run this one; may be repeated")
+    add("--all", action="store_true", help="those too that run on request only")
     add("--rounds", metavar="N", type=_count, help=f"samples of each figure (default {_ROUNDS})")
     add("--quick", action="store_true", help="fewer texts and rounds: under two minutes")
     add("--json", metavar="FILE", type=Path, help="write the results, with all samples, to FILE")
@@ -126,10 +132,12 @@ def _run(benchmark: Benchmark, bench: Bench) -> Result | None:
 
 def _listed(benchmarks: dict[str, Benchmark]) -> str:
     width = max(map(len, benchmarks))
-    lines = [
-        f"{name:{width}}  {benchmark.question}\n{'':{width}}  bar: {benchmark.bar}"
-        for name, benchmark in benchmarks.items()
-    ]
+    lines = []
+    for name, benchmark in benchmarks.items():
+        asked = f" (on request: --only {name})" if benchmark.is_on_request else ""
+        lines.append(
+            f"{name:{width}}  {benchmark.question}\n{'':{width}}  bar: {benchmark.bar}{asked}"
+        )
     return "\n".join(lines)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import onnx
@@ -20,19 +20,24 @@ from emberd.models.safetensors import SafeTensors
 
 __all__ = ["plain_bert"]
 
+Output = Literal["embedding", "last_hidden_state"]
+
 _OPSET = 17
 
 
-def plain_bert(model: StoredModel) -> bytes:
+def plain_bert(model: StoredModel, output: Output = "embedding") -> bytes:
     """A serialised ONNX model of a stored BERT: `input_ids`, `attention_mask` int64 [batch, time]
-    -> `embedding` float32 [batch, hidden]. Raises ValueError for other models."""
+    -> `embedding` float32 [batch, hidden], or `last_hidden_state` [batch, time, hidden].
+
+    Raises ValueError for other models.
+    """
     config = json.loads((model.folder / "config.json").read_bytes())
     if model.info.family != "bert" or config["model_type"] != "bert":
         raise ValueError(f"{model.info.name} is no BERT whose plain graph could be written")
     if model.info.pooling != "mean" or config["hidden_act"] != "gelu":
         raise ValueError(f"{model.info.name} has another pooling than the mean, or no GELU")
     with SafeTensors(model.folder / "model.safetensors") as weights:
-        serialised: bytes = _Bert(config, weights).build().SerializeToString()
+        serialised: bytes = _Bert(config, weights).build(output).SerializeToString()
     return serialised
 
 
@@ -46,20 +51,26 @@ class _Bert:
         self.nodes: list[onnx.NodeProto] = []
         self.constants: list[onnx.TensorProto] = []
 
-    def build(self) -> onnx.ModelProto:
+    def build(self, output: Output) -> onnx.ModelProto:
         mask = self.op("Cast", "attention_mask", to=TensorProto.FLOAT)
         absent = self.op("Sub", self.constant(1.0), self.op("Unsqueeze", mask, self.ints(1, 2)))
         bias = self.op("Mul", absent, self.constant(float(np.finfo(np.float32).min)))
         rows = self.embeddings()
         for layer in range(self.layers):
             rows = self.layer(f"encoder.layer.{layer}", rows, bias)
-        self.pool(rows, mask)
-        self.nodes[-1].output[0] = "embedding"
+        if output == "embedding":
+            self.pool(rows, mask)
+        self.nodes[-1].output[0] = output
         ids = [
             helper.make_tensor_value_info(name, TensorProto.INT64, ["batch", "time"])
             for name in ("input_ids", "attention_mask")
         ]
-        out = helper.make_tensor_value_info("embedding", TensorProto.FLOAT, ["batch", self.hidden])
+        shape: list[str | int | None] = [
+            "batch",
+            *(["time"] if output == "last_hidden_state" else []),
+            self.hidden,
+        ]
+        out = helper.make_tensor_value_info(output, TensorProto.FLOAT, shape)
         graph = helper.make_graph(self.nodes, "plain_bert", ids, [out], self.constants)
         opset = [helper.make_opsetid("", _OPSET)]
         return helper.make_model(graph, opset_imports=opset, ir_version=8)

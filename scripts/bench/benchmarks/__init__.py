@@ -5,11 +5,14 @@ from __future__ import annotations
 from bench.benchmark import Benchmark
 from bench.benchmarks import (
     bulk,
+    caches,
     collections,
     loop,
     mixed,
+    peers,
     plugins,
     redis,
+    scale,
     schedule,
     single,
     start,
@@ -31,5 +34,8 @@ BENCHMARKS: dict[str, Benchmark] = {
         collections.BENCHMARK,
         redis.BENCHMARK,
         plugins.BENCHMARK,
+        peers.BENCHMARK,
+        caches.BENCHMARK,
+        scale.BENCHMARK,
     )
 }

@@ -23,7 +23,7 @@ from bench.figures import Figure, at_least, below, ratios
 from bench.pairs import interleaved, latencies, timed
 from emberd.client import Client
 
-__all__ = ["BENCHMARK"]
+__all__ = ["BENCHMARK", "Clusters", "upsert", "wait_until_indexed"]
 
 _DIM = 384
 _QUERIES = 64
@@ -110,21 +110,29 @@ def _direct_index(vectors: Vectors) -> tuple[hnswlib.Index, float]:
 def _fill(client: Client, vectors: Vectors) -> tuple[float, float, float]:
     """Seconds for the upserts, seconds until the graph had all, the loop's worst lag in ms."""
     started = time.perf_counter()
-    for start in range(0, len(vectors), _BATCH):
-        rows = range(start, min(start + _BATCH, len(vectors)))
-        client.upsert(
-            "c",
-            [str(row) for row in rows],
-            vectors=vectors[rows.start : rows.stop],
-            metadata=[{"n": row % 100} for row in rows],
-        )
+    upsert(client, vectors)
     upsert_s = time.perf_counter() - started
+    lag_ms = wait_until_indexed(client, len(vectors))
+    return upsert_s, time.perf_counter() - started, lag_ms
+
+
+def upsert(client: Client, vectors: Vectors, first: int = 0) -> None:
+    """Add the vectors to the collection `c`; their ids are numbers from `first` on."""
+    for start in range(0, len(vectors), _BATCH):
+        part = vectors[start : start + _BATCH]
+        rows = range(first + start, first + start + len(part))
+        metadata = [{"n": row % 100} for row in rows]
+        client.upsert("c", [str(row) for row in rows], vectors=part, metadata=metadata)
+
+
+def wait_until_indexed(client: Client, count: int) -> float:
+    """Return when the graph has so many vectors: the loop's worst lag meanwhile, in ms."""
     lag_ms = 0.0
     for snapshot in client.subscribe(1.0):
         lag_ms = max(lag_ms, snapshot.daemon.loop_lag_ms)
-        if snapshot.index.collections and snapshot.index.collections[0].indexed >= len(vectors):
+        if snapshot.index.collections and snapshot.index.collections[0].indexed >= count:
             break
-    return upsert_s, time.perf_counter() - started, lag_ms
+    return lag_ms
 
 
 def _choose_ef(

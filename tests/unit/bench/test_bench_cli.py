@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -69,6 +70,24 @@ def test_a_missed_bar_fails_the_run_only_when_it_is_checked(only: Callable[..., 
     only(a=lambda bench: [GOOD, BAD])
     assert cli.main([]) == 0
     assert cli.main(["--check"]) == 1
+
+
+def test_what_runs_on_request_only_waits_to_be_named(
+    only: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran: list[str] = []
+
+    def noted(name: str) -> Callable[[Bench], list[Figure]]:
+        return lambda bench: ran.append(name) or [GOOD]
+
+    only(a=noted("a"), b=noted("b"))
+    benchmarks = dict(vars(sys.modules["bench.benchmarks"])["BENCHMARKS"])
+    benchmarks["b"] = replace(benchmarks["b"], is_on_request=True)
+    monkeypatch.setattr("bench.benchmarks.BENCHMARKS", benchmarks)
+    for words, expected in ([], ["a"]), (["--only", "b"], ["b"]), (["--all"], ["a", "b"]):
+        ran.clear()
+        assert cli.main(words) == 0
+        assert ran == expected
 
 
 def test_met_bars_pass_the_check(only: Callable[..., None]) -> None:
