@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 import time
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from bench.benchmark import Bench, Benchmark, Device, LeftOutError, Result
+from bench.chart import write_charts
 from bench.machine import Neighbours, spin_ms
 from bench.record import Record
 from bench.table import render, warn
@@ -41,6 +43,8 @@ models that is there already.
 def main(arguments: list[str] | None = None) -> int:
     """Run; 0, or 1 where a benchmark could not run or (with --check) a bar is not met."""
     options = _parser().parse_args(arguments)
+    if options.chart is not None:
+        return _draw(options.chart)
     from bench.benchmarks import BENCHMARKS  # noqa: PLC0415 - numpy and more: not for --help
 
     if options.list:
@@ -81,6 +85,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--rounds", metavar="N", type=_count, help=f"samples of each figure (default {_ROUNDS})")
     add("--quick", action="store_true", help="fewer texts and rounds: under two minutes")
     add("--json", metavar="FILE", type=Path, help="write the results, with all samples, to FILE")
+    add("--chart", metavar="FILE", type=Path, help="draw charts of results beside them, and end")
     add("--check", action="store_true", help="end with 1 where a bar is not met")
     add("--list", action="store_true", help="print the benchmarks with their bars, and end")
     add("--device", choices=("cpu", "auto", "cuda"), default="cpu", help="default: cpu")
@@ -128,6 +133,16 @@ def _run(benchmark: Benchmark, bench: Bench) -> Result | None:
     print(f"{seconds:.0f} s", file=sys.stderr)
     spins_ms = (spin_before_ms, spin_ms())
     return Result(benchmark.name, figures, seconds, neighbours.share(), spins_ms)
+
+
+def _draw(file: Path) -> int:
+    try:
+        written = write_charts(json.loads(file.read_text("utf-8")), file.parent)
+    except (OSError, ValueError, LookupError, TypeError) as exc:
+        print(f"error: {file} holds no results ({exc})", file=sys.stderr)
+        return 1
+    print("\n".join(map(str, written)) or "no chart: it has neither peers nor scale")
+    return 0
 
 
 def _listed(benchmarks: dict[str, Benchmark]) -> str:
