@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Write the tables of daemon/README.md and plugins/README.md from the code.
+"""Write the tables of daemon/README.md, plugins/README.md and tui/README.md from the code.
 
   .venv/bin/python scripts/docs.py            rewrite what lies between the markers
   .venv/bin/python scripts/docs.py --check    exit 1 where a file is out of date
@@ -26,10 +26,12 @@ import msgspec
 from emberd.cli.settings_file import describe_settings, docs_of_fields
 from emberd.errors import ERRORS_BY_CODE
 from emberd.service.api import describe
+from emberd_tui.keymap import KEYMAP, action_rows
 
 ROOT = Path(__file__).resolve().parent.parent
 DAEMON = ROOT / "daemon" / "README.md"
 PLUGINS = ROOT / "plugins" / "README.md"
+TUI = ROOT / "tui" / "README.md"
 
 
 def methods_table() -> str:
@@ -65,6 +67,15 @@ def settings_table() -> str:
         default = json.dumps(setting.default, default=str)
         meaning = " ".join(setting.doc.split())
         rows.append(f"| `{setting.section}.{setting.key}` | `{default}` | {meaning} |")
+    return "\n".join(rows) + "\n"
+
+
+def keys_table() -> str:
+    """Every action of the dashboard with its keys."""
+    rows = ["| action | keys | | screens |", "|---|---|---|---|"]
+    for row in action_rows(KEYMAP):
+        keys = " ".join(f"`{key}`" for key in row.keys)
+        rows.append(f"| `{row.action}` | {keys} | {row.meaning} | {row.where} |")
     return "\n".join(rows) + "\n"
 
 
@@ -118,6 +129,7 @@ Table = Callable[[], str]
 
 PAGES: dict[Path, Mapping[str, Table]] = {
     DAEMON: {"methods": methods_table, "errors": errors_table, "settings": settings_table},
+    TUI: {"keys": keys_table},
     PLUGINS: {
         f"settings of {name}": partial(plugin_table, name)
         for name in ("limits", "redis", "upstream")

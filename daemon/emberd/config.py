@@ -19,6 +19,7 @@ from emberd.errors import InvalidConfigError
 __all__ = [
     "CacheSettings",
     "DaemonSettings",
+    "DashboardSettings",
     "EngineSettings",
     "HttpSettings",
     "IndexSettings",
@@ -207,6 +208,20 @@ class LogSettings(_Section, frozen=True, kw_only=True):
     turns that off."""
 
 
+class DashboardSettings(_Section, frozen=True, kw_only=True):
+    """The dashboard; the options of `emberd top` outweigh these."""
+
+    theme: Literal["dark", "light"] = "dark"
+    """The background that the terminal has."""
+    ascii: bool = False
+    """Draw with ASCII characters alone."""
+    interval_s: Annotated[float, msgspec.Meta(ge=0.1, le=60)] = 1.0
+    """Time between two snapshots."""
+    keys: dict[str, str | list[str]] = {}
+    """The keys of actions: `freeze = "f"`, `next_screen = ["tab", "ctrl+n"]`, "" for none.
+    `emberd top --keys` lists the actions."""
+
+
 class Settings(_Section, frozen=True, kw_only=True):
     """Everything that can be set."""
 
@@ -219,6 +234,7 @@ class Settings(_Section, frozen=True, kw_only=True):
     tcp: TcpSettings = TcpSettings()
     http: HttpSettings = HttpSettings()
     log: LogSettings = LogSettings()
+    dashboard: DashboardSettings = DashboardSettings()
     plugins: PluginSettings = PluginSettings()
     plugin: dict[str, dict[str, Any]] = {}
     """The plugins' own sections, checked by the plugins."""

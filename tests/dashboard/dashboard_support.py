@@ -21,7 +21,9 @@ from emberd_tui.dashboard import Dashboard
 from emberd_tui.demo import demo_snapshots
 from emberd_tui.demo_answers import demo_answer
 from emberd_tui.glyphs import UNICODE, Glyphs
+from emberd_tui.keymap import KeyChoices, key_map
 from emberd_tui.picture import Picture, paint
+from emberd_tui.source import Source
 from emberd_tui.spans import plain
 from emberd_tui.states import Live, State
 
@@ -84,8 +86,9 @@ def answered(ask: Ask) -> Answer:
 class ScriptedSource:
     """Says what a test tells it to, and notes what is asked of it."""
 
-    def __init__(self, states: Sequence[State] = ()) -> None:
-        self.address = "/run/emberd.sock"
+    def __init__(self, states: Sequence[State] = (), address: str = "/run/emberd.sock") -> None:
+        self.address = address
+        self.is_left = False
         self.can_start = True
         self.asked: list[str] = []
         self.asks: list[Ask] = []
@@ -109,9 +112,12 @@ class ScriptedSource:
         self.asked.append("start")
 
     async def states(self) -> AsyncIterator[State]:
-        while True:
-            yield await self._states.get()
-            self._states.task_done()
+        try:
+            while True:
+                yield await self._states.get()
+                self._states.task_done()
+        finally:
+            self.is_left = True
 
     async def settled(self) -> None:
         """Everything that was said has been taken."""
@@ -161,11 +167,21 @@ async def running(
     ascii: bool = False,  # noqa: A002 - the app's own name for it
     answer: Callable[[Ask], Answer] = answered,
     clock: Callable[[], float] | None = None,
+    keys: KeyChoices | None = None,
+    connect: Callable[[str], Source] | None = None,
 ) -> AsyncIterator[Running]:
     """The app on a scripted source, at a clock that stands at `now`."""
     source = ScriptedSource(states)
     source.answer = answer
-    app = DashboardApp(source, clock=clock or (lambda: now), zone=UTC, ascii=ascii, debounce_s=0.0)
+    app = DashboardApp(
+        source,
+        clock=clock or (lambda: now),
+        zone=UTC,
+        ascii=ascii,
+        debounce_s=0.0,
+        keys=key_map(keys or {}),
+        connect=connect,
+    )
     async with app.run_test(size=size) as pilot:
         run = Running(app, source, pilot)
         await source.settled()

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from dashboard_support import NOW, SNAPSHOTS, changed, past, running
 from textual.events import MouseScrollDown, MouseScrollUp
 
 from emberd_tui.app import DashboardApp
 from emberd_tui.canvas import Canvas
-from emberd_tui.keys import KEYS, keys_of
-from emberd_tui.names import SCREENS, ScreenName
+from emberd_tui.keymap import KEYMAP
+from emberd_tui.keys import KEYS
 from emberd_tui.palette import LIGHT, MONO
 from emberd_tui.states import Live, Lost, NoDaemon
 
@@ -33,7 +35,7 @@ async def test_question_mark_and_escape_open_and_close_the_help() -> None:
 async def test_the_help_names_every_key() -> None:
     async with running(past(), (100, 40)) as run:
         screen = await run.press("question_mark")
-    assert all(key.help in screen for key in keys_of("overview"))
+    assert all(row.help in screen for row in KEYMAP.help("overview"))
 
 
 async def test_space_freezes_with_a_badge_and_goes_on() -> None:
@@ -54,21 +56,87 @@ async def test_the_window_grows_and_shrinks() -> None:
         assert " 60s " in await run.press("minus")
 
 
-async def test_o_sorts_by_the_next_column() -> None:
+async def test_s_and_o_sort_by_the_next_column() -> None:
     async with running(past()) as run:
         assert "texts/s▾" in await run.screen()
-        assert " hit▾" in await run.press("o")
+        assert " hit▾" in await run.press("s")
         assert " p99▾" in await run.press("o")
         assert "client▾" in await run.press("o")
         assert "texts/s▾" in await run.press("o")
 
 
 @pytest.mark.parametrize(("down", "up"), [("down", "up"), ("j", "k")])
-async def test_the_clients_scroll(down: str, up: str) -> None:
+async def test_no_client_is_selected_until_somebody_selects_one(down: str, up: str) -> None:
     async with running(past()) as run:
-        assert "1-3 of 7" in await run.screen()
-        assert "2-4 of 7" in await run.press(down)
-        assert "1-3 of 7" in await run.press(up)
+        assert "▸" not in await run.screen()
+        assert "▸jupyter" in await run.press(down)
+        assert "2-4 of 7" in await run.press(down, down)
+        assert "▸rag-service" in await run.press(up)
+        assert "5-7 of 7" in await run.press("end")
+        assert "▸jupyter" in await run.press("home")
+        assert "▸notes-indexer" in await run.press("pagedown", "up")
+        assert "▸jupyter" in await run.press("pageup")
+        assert "▸" not in await run.press("escape")
+
+
+async def test_enter_leads_to_the_requests_of_a_client_and_escape_back() -> None:
+    async with running(past()) as run:
+        assert "Select a row first." in await run.press("enter")
+        screen = await run.press("slash", *"nvim", "enter", "down", "enter")
+        assert "[2 Requests]" in screen
+        assert "/nvim" in screen
+        rows = [line for line in screen.split("\n") if line.startswith("│") and ":" in line[:12]]
+        assert rows
+        assert all("nvim" in row for row in rows)
+        assert "▸nvim" in await run.press("escape")
+        assert "/nvim" not in await run.press("2")
+
+
+async def test_a_second_click_on_a_client_leads_to_its_requests() -> None:
+    async with running(past()) as run:
+        assert "▸rag-service" in await run.click_on("rag-service")
+        assert "[2 Requests]" in await run.click_on("rag-service")
+
+
+async def test_clients_are_filtered_by_name() -> None:
+    async with running(past()) as run:
+        screen = await run.press("slash", *"notes")
+        assert "notes-indexer" in screen
+        assert "jupyter" not in screen
+        assert "none fits" in await run.press("x")
+        assert "/notes" in await run.press("backspace", "enter")
+        assert "jupyter" in await run.press("escape")
+
+
+async def test_y_copies_the_selected_client_or_all_figures() -> None:
+    async with running(past()) as run:
+        assert "The snapshot is copied as JSON." in await run.press("y")
+        assert json.loads(run.app.clipboard)["daemon"]["pid"] == SNAPSHOTS[-1].daemon.pid
+        assert "is copied as JSON" in await run.press("down", "y")
+        assert json.loads(run.app.clipboard)["name"] == "jupyter"
+
+
+async def test_z_goes_through_the_panels_and_escape_goes_back() -> None:
+    async with running(past(), (60, 16)) as run:
+        before = await run.screen()
+        titles = []
+        for _ in range(9):
+            screen = await run.press("z")
+            assert screen.count("╭") == 1
+            titles.append(screen.split("╭─ ")[1].split()[0])
+        assert titles[:6] == ["Throughput", "Latency", "Cache", "Engine", "Requests", "Clients"]
+        assert "Events" in titles
+        assert await run.press("z") == before
+        await run.press("z", "z")
+        assert await run.press("escape") == before
+
+
+async def test_z_begins_with_the_panel_at_the_pointer() -> None:
+    async with running(past()) as run:
+        await run.pilot.hover(Canvas, offset=(50, 13))
+        screen = await run.press("z")
+        assert "╭─ Engine" in screen
+        assert screen.count("╭") == 1
 
 
 @pytest.mark.parametrize(("back", "forth"), [("left", "right"), ("h", "l")])
@@ -105,9 +173,9 @@ async def test_t_changes_the_theme_and_repaints_everything(
     assert next(iter(light)).style == LIGHT.style("border")
 
 
-async def test_r_and_s_do_nothing_while_live() -> None:
+async def test_s_sorts_and_starts_nothing_while_a_daemon_answers() -> None:
     async with running(past()) as run:
-        await run.press("r", "s")
+        assert " hit▾" in await run.press("r", "s")
         assert run.source.asked == []
 
 
@@ -164,13 +232,13 @@ async def test_the_pointer_over_a_plot_is_the_cursor() -> None:
         assert " ago" not in await run.screen()
 
 
-async def test_the_wheel_zooms_over_a_plot_and_scrolls_elsewhere() -> None:
+async def test_the_wheel_zooms_over_a_plot_and_selects_elsewhere() -> None:
     async with running(past()) as run:
         for kind, y, shown in (
             (MouseScrollDown, 6, " 5m "),
             (MouseScrollUp, 6, " 60s "),
-            (MouseScrollDown, 20, "4-6 of 7"),
-            (MouseScrollUp, 20, "1-3 of 7"),
+            (MouseScrollDown, 20, "▸notes-indexer"),
+            (MouseScrollUp, 20, "▸jupyter"),
         ):
             event = kind(run.canvas, 20, y, 0, 0, 0, False, False, False, 20, y)
             run.app.post_message(event)
@@ -206,9 +274,3 @@ def test_every_key_has_an_action() -> None:
     for key in KEYS:
         name = key.action.partition("(")[0]
         assert hasattr(DashboardApp, f"action_{name}"), key
-
-
-@pytest.mark.parametrize("screen", SCREENS)
-def test_no_key_has_two_meanings_on_a_screen(screen: ScreenName) -> None:
-    codes = [code for key in keys_of(screen) for code in key.codes.split(",")]
-    assert len(codes) == len(set(codes))

@@ -87,6 +87,13 @@ CASES = [
     ("live", "80x24", "question_mark"),
     ("degraded", "80x24", "p"),
     ("live", "60x16", "left,left,left"),
+    ("live", "60x16", "question_mark"),
+    ("live", "60x16", "colon"),
+    ("live", "80x24", "colon,w,i,n,down"),
+    ("live", "80x24", "down,down,y"),
+    ("live", "60x16", "z,z,z"),
+    ("live", "80x24", "d,slash,t,m,p"),
+    ("no-daemon", "80x24", "d"),
 ]
 
 

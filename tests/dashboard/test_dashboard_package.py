@@ -13,11 +13,8 @@ from dashboard_support import SNAPSHOTS
 
 from emberd_tui import run
 from emberd_tui.demo import demo_snapshots
-from emberd_tui.keys import KEYS
-from emberd_tui.names import SCREENS, TITLES
 from emberd_tui.screenshot import export_svg, main
 
-README = Path(__file__).parents[2] / "tui" / "README.md"
 SVG = "{http://www.w3.org/2000/svg}"
 
 
@@ -65,10 +62,3 @@ def test_a_picture_of_no_snapshot_is_still_a_picture(tmp_path: Path) -> None:
 
 def test_the_made_up_daemon_is_the_same_every_time() -> None:
     assert list(islice(demo_snapshots(), 40)) == list(islice(demo_snapshots(), 40))
-
-
-def test_the_readme_lists_every_key() -> None:
-    text = README.read_text("utf-8")
-    for key in KEYS:
-        where = "all" if key.screens == SCREENS else ", ".join(TITLES[name] for name in key.screens)
-        assert f"| `{key.shown}` | {key.help} | {where} |" in text

@@ -39,7 +39,7 @@ from emberd_tui.history import History
 from emberd_tui.inbox import LOG_LINES, taken
 from emberd_tui.names import SCREENS, ScreenName, screen_after
 from emberd_tui.past import samples_of
-from emberd_tui.picture import paint
+from emberd_tui.picture import paint, panels_of
 from emberd_tui.screens.spec import is_match
 from emberd_tui.spans import line_width
 from emberd_tui.states import Live, Lost
@@ -133,7 +133,7 @@ def test_a_row_that_has_gone_leaves_the_first_one_selected() -> None:
     assert found[0] == 0
 
 
-@pytest.mark.parametrize("screen", SCREENS[1:])
+@pytest.mark.parametrize("screen", SCREENS)
 def test_no_key_hurts_where_there_is_no_row(screen: ScreenName) -> None:
     dashboard = dashboard_of([Live(empty_snapshot(), NOW)])
     pages = dashboard.pages
@@ -308,11 +308,28 @@ def test_every_screen_fits_every_size_whatever_its_texts_are(
         dashboard.pages.go(screen)
         if screen in ("index", "cache") or "text" not in changes:
             dashboard.pages.views[screen] = replace(dashboard.pages.view, **changes)
-        dashboard.pages.prompt("inspect" if screen == "cache" else "words")
+        dashboard.pages.prompt("inspect" if screen == "cache" else None)
         dashboard.pages.type("", NASTY)
         for _ in range(2):
-            picture = paint(dashboard.frame(NOW), *size)
-            assert len(picture.lines) == size[1]
-            assert {line_width(line) for line in picture.lines} == {size[0]}
-            assert "\x1b" not in text_of(picture)
+            fits(dashboard, size)
             dashboard.pages.type("escape", None)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_every_panel_and_the_commands_fit_every_size(size: tuple[int, int]) -> None:
+    for dashboard in (hostile(), dashboard_of(past()), dashboard_of([Live(empty_snapshot(), NOW)])):
+        dashboard.pages.prompt("connect", [NASTY])
+        for panel in ("", *panels_of(dashboard.frame(NOW))):
+            dashboard.pages.views["overview"] = replace(dashboard.pages.view, panel=panel)
+            fits(dashboard, size)
+        dashboard.toggle_overlay("commands")
+        for text in ("", NASTY):
+            dashboard.type_command("", text)
+            fits(dashboard, size)
+
+
+def fits(dashboard: Dashboard, size: tuple[int, int]) -> None:
+    picture = paint(dashboard.frame(NOW), *size)
+    assert len(picture.lines) == size[1]
+    assert {line_width(line) for line in picture.lines} == {size[0]}
+    assert "\x1b" not in text_of(picture)

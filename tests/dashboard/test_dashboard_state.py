@@ -139,14 +139,6 @@ def test_idle_clients_stay_in_the_order_of_their_names() -> None:
     assert client_order([client(3), client(1), client(2)], "rate", {}) == (1, 2, 3)
 
 
-def test_scrolling_stops_at_both_ends() -> None:
-    dashboard = dashboard_of(past())
-    dashboard.scroll(-3, visible=3)
-    assert dashboard.frame(NOW).scroll == 0
-    dashboard.scroll(99, visible=3)
-    assert dashboard.frame(NOW).scroll == len(SNAPSHOTS[-1].clients) - 3
-
-
 def test_the_cursor_goes_to_the_past_and_comes_back_to_now() -> None:
     dashboard = dashboard_of(past())
     dashboard.move_cursor(-1)

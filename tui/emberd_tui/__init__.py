@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 __all__ = ["run"]
@@ -15,21 +16,36 @@ def run(
     interval_s: float = 1.0,
     theme: Literal["dark", "light"] = "dark",
     demo: bool = False,
+    keys: Mapping[str, str | Sequence[str]] | None = None,
 ) -> int:
     """Show the dashboard of the daemon on `socket` (None is the usual one) until `q`.
 
     Returns the exit status: 0, or 2 where there is no terminal to draw on. Never starts a daemon
-    unless its user asks for that with a key. `demo` shows made-up figures without a daemon.
+    unless its user asks for that with a key. `demo` shows made-up figures without a daemon. `keys`
+    are the keys of actions by their names, "" for none. Raises InvalidConfigError for keys that
+    cannot be, InvalidParamsError for an address that cannot be one.
     """
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         print("emberd top needs a terminal; `emberd stat` prints the figures.", file=sys.stderr)
         return 2
     # Here and not above: the command line imports this module for its help alone.
     from emberd_tui.app import DashboardApp  # noqa: PLC0415
-    from emberd_tui.demo import DemoSource  # noqa: PLC0415
+    from emberd_tui.demo import DEMO_ADDRESS, DemoSource  # noqa: PLC0415
+    from emberd_tui.keymap import key_map  # noqa: PLC0415
     from emberd_tui.panels import load_panels  # noqa: PLC0415
     from emberd_tui.source import ClientSource, Source  # noqa: PLC0415
 
-    source: Source = DemoSource(interval_s) if demo else ClientSource(socket, interval_s)
-    app = DashboardApp(source, ascii=ascii, theme=theme, panels=load_panels())
+    def source_of(address: str | None) -> Source:
+        if demo and address == DEMO_ADDRESS:
+            return DemoSource(interval_s)
+        return ClientSource(address, interval_s)
+
+    app = DashboardApp(
+        source_of(DEMO_ADDRESS if demo else socket),
+        ascii=ascii,
+        theme=theme,
+        panels=load_panels(),
+        keys=key_map(keys or {}),
+        connect=source_of,
+    )
     return app.run() or app.return_code or 0

@@ -6,17 +6,20 @@ from typing import cast
 
 from emberd_tui.frame import Sort
 from emberd_tui.names import SCREENS
-from emberd_tui.shell import Shell
-from emberd_tui.views.clients import visible_rows
+from emberd_tui.picture import panels_of
+from emberd_tui.shell import Shell, Theme
 
 __all__ = ["Actions"]
 
-_MOVES = {"up": -1, "k": -1, "down": 1, "j": 1, "home": -(10**6), "end": 10**6}
-_PAGES = {"pageup": -1, "pagedown": 1}
+_MOVES = {"up": -1, "down": 1, "first": -(10**6), "last": 10**6}
+_PAGES = {"page_up": -1, "page_down": 1}
 
 
 class Actions(Shell):
     """Each changes the dashboard, and has it painted."""
+
+    _pointed = ""
+    """The panel under the pointer."""
 
     def action_screen(self, number: str) -> None:
         self.dashboard.pages.go(SCREENS[int(number) - 1])
@@ -26,11 +29,11 @@ class Actions(Shell):
         self.dashboard.pages.turn(steps)
         self._change()
 
-    def action_move(self, key: str) -> None:
+    def action_move(self, where: str) -> None:
         picture = self._canvas.picture
-        rect = picture.places.get("rows")
+        rect = picture.places.get("rows") or picture.places.get("clients")
         page = max(rect.height - 3, 1) if rect else 1
-        step = _MOVES.get(key) or _PAGES[key] * page
+        step = _MOVES.get(where) or _PAGES[where] * page
         self.dashboard.pages.move(step, picture.most_scroll)
         self._change()
 
@@ -48,7 +51,12 @@ class Actions(Shell):
         self._change()
 
     def action_maximise(self) -> None:
-        self.dashboard.pages.toggle_zoom()
+        pages = self.dashboard.pages
+        if pages.screen == "overview":
+            frame = self.dashboard.frame(self._clock())
+            pages.zoom_panel(panels_of(frame), self._pointed)
+        else:
+            pages.toggle_zoom()
         self._repaint()
 
     def action_words(self) -> None:
@@ -85,6 +93,20 @@ class Actions(Shell):
         self.dashboard.toggle_overlay("help")
         self._repaint()
 
+    def action_commands(self) -> None:
+        self.dashboard.toggle_overlay("commands")
+        self._repaint()
+
+    async def action_command(self, index: int | None = None) -> None:
+        action = self.dashboard.take_command(index)
+        self._change()
+        if action:
+            await self.run_action(action)
+
+    def action_connect(self) -> None:
+        self.dashboard.pages.prompt("connect", self.dashboard.offers)
+        self._repaint()
+
     def action_problems(self) -> None:
         self.dashboard.toggle_overlay("problems")
         self._repaint()
@@ -101,6 +123,10 @@ class Actions(Shell):
         self.dashboard.zoom(step)
         self._repaint()
 
+    def action_window(self, window_s: float) -> None:
+        self.dashboard.set_window(window_s)
+        self._repaint()
+
     def action_next_sort(self) -> None:
         if self.dashboard.pages.screen == "overview":
             self.dashboard.next_sort()
@@ -115,17 +141,13 @@ class Actions(Shell):
             self.dashboard.pages.sort_by(sort)
         self._change()
 
-    def action_scroll(self, rows: int) -> None:
-        rect = self._canvas.picture.places.get("clients")
-        self.dashboard.scroll(rows, visible_rows(rect.height) if rect else 1)
-        self._repaint()
-
     def action_cursor(self, steps: int) -> None:
         self.dashboard.move_cursor(steps)
         self._repaint()
 
-    def action_theme(self) -> None:
-        self._light_or_dark = "light" if self._light_or_dark == "dark" else "dark"
+    def action_theme(self, name: str = "") -> None:
+        other: Theme = "light" if self._light_or_dark == "dark" else "dark"
+        self._light_or_dark = cast(Theme, name) if name else other
         self._repaint()
 
     def action_retry(self) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from textual import events
 from textual.timer import Timer
 
-from emberd_tui.keys import key_of
 from emberd_tui.mouse import Mouse
 from emberd_tui.shell import Theme
 
@@ -20,19 +19,35 @@ class DashboardApp(Mouse):
     async def press(self, event: events.Key) -> None:
         """Letters to what is being typed; else what the key is on this screen."""
         pages = self.dashboard.pages
-        if pages.is_typing and not self._is_move(event.key):
+        if self.dashboard.overlay == "commands":
+            await self._press_command(event)
+        elif (address := pages.entered(event.key)) is not None:
+            if address:
+                self._connect(address)
+            self._repaint()
+        elif pages.is_typing and not self._is_move(event.key):
             pages.type(event.key, event.character)
             self._settle_later()
             self._change()
-        elif event.key == "s" and not self.dashboard.is_live:
-            self.action_start()
-        elif key := key_of(event.key, pages.screen):
-            await self.run_action(key.action.replace("KEY", event.key))
+        else:
+            is_live = self.dashboard.is_live
+            if key := self._keys.find(event.key, pages.screen, is_live=is_live):
+                await self.run_action(key.action)
+
+    async def _press_command(self, event: events.Key) -> None:
+        if event.key == "enter":
+            await self.action_command()
+        elif event.key == "escape":
+            self.action_close()
+        else:
+            self.dashboard.type_command(event.key, event.character)
+            self._repaint()
 
     def _is_move(self, key: str) -> bool:
         """While words are typed the rows that they find can be gone through."""
-        is_question = self.dashboard.pages.view.confirm is not None
-        return not is_question and key in ("up", "down", "pageup", "pagedown")
+        prompt = self.dashboard.pages.view.prompt
+        has_rows = prompt is not None and prompt.purpose != "connect"
+        return has_rows and key in ("up", "down", "pageup", "pagedown")
 
     def _settle_later(self) -> None:
         if self._settling is not None:
@@ -49,7 +64,11 @@ class DashboardApp(Mouse):
     def on_paste(self, event: events.Paste) -> None:
         """Into the line that is being typed."""
         pages = self.dashboard.pages
-        if pages.view.prompt is not None:
-            pages.type("", " ".join(event.text.split()))
+        text = " ".join(event.text.split())
+        if self.dashboard.overlay == "commands":
+            self.dashboard.type_command("", text)
+            self._repaint()
+        elif pages.view.prompt is not None:
+            pages.type("", text)
             self._settle_later()
             self._change()

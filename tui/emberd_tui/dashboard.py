@@ -13,14 +13,17 @@ from emberd.wire.snapshot import ClientStats, Snapshot
 from emberd_tui.answers import Answer
 from emberd_tui.asks import Ask
 from emberd_tui.axis import HEADROOM, Axis, decade_axis, linear_axis, settle
+from emberd_tui.commands import found_commands
 from emberd_tui.frame import SORTS, WINDOWS_S, Frame, Overlay, Sort
 from emberd_tui.glyphs import UNICODE, Glyphs
 from emberd_tui.history import History
+from emberd_tui.keymap import KEYMAP, Keymap
 from emberd_tui.names import ScreenName
 from emberd_tui.pages import Pages
 from emberd_tui.panels import AddedPanel
 from emberd_tui.past import samples_of
 from emberd_tui.states import Connecting, Live, State
+from emberd_tui.view import CommandLine, edited
 
 __all__ = ["Dashboard", "client_order", "smooth_rates"]
 
@@ -28,6 +31,7 @@ __all__ = ["Dashboard", "client_order", "smooth_rates"]
 _REORDER_S = 5.0
 _HALF_LIFE_S = 4.0
 _CURSOR_STEPS = 60
+_COMMAND_MOVES = {"up": -1, "down": 1, "pageup": -8, "pagedown": 8}
 
 
 class Dashboard:
@@ -41,9 +45,11 @@ class Dashboard:
         glyphs: Glyphs = UNICODE,
         zone: tzinfo | None = None,
         panels: Sequence[AddedPanel] = (),
+        keys: Keymap = KEYMAP,
+        offers: tuple[str, ...] = (),
     ) -> None:
         self.history = History()
-        self.pages = Pages(lambda: self.frame(self._frame.now))
+        self.pages = Pages(self._frame_now)
         self._panels = panels
         self._frozen: Frame | None = None
         self._ordered_at = float("-inf")
@@ -58,7 +64,27 @@ class Dashboard:
             can_start=can_start,
             glyphs=glyphs,
             zone=zone,
+            keys=keys,
+            offers=offers,
         )
+
+    def elsewhere(self, address: str, *, can_start: bool) -> Dashboard:
+        """A dashboard of another daemon on the same screen; nothing of this one's is known to it
+        but where it was."""
+        before = self._frame
+        known = dict.fromkeys((before.address, *before.offers))
+        other = Dashboard(
+            address=address,
+            can_start=can_start,
+            glyphs=before.glyphs,
+            zone=before.zone,
+            panels=self._panels,
+            keys=before.keys,
+            offers=tuple(offer for offer in known if offer != address),
+        )
+        other.pages.go(self.pages.screen)
+        other.set_window(self.window_s)
+        return other
 
     @property
     def is_live(self) -> bool:
@@ -81,6 +107,7 @@ class Dashboard:
             clock=now,
             state=live.state,
             overlay=live.overlay,
+            command=live.command,
             screen=pages.screen,
             views=dict(pages.views),
             answers=pages.answers,
@@ -126,7 +153,10 @@ class Dashboard:
     def zoom(self, step: int) -> None:
         """A longer (positive) or shorter window."""
         index = WINDOWS_S.index(self._shown.window_s) + step
-        window_s = WINDOWS_S[min(max(index, 0), len(WINDOWS_S) - 1)]
+        self.set_window(WINDOWS_S[min(max(index, 0), len(WINDOWS_S) - 1)])
+
+    def set_window(self, window_s: float) -> None:
+        """Show this one of `WINDOWS_S`."""
         self._change(window_s=window_s)
         self._frame = replace(self._frame, window_s=window_s)
         throughput, latency = _axes(self.history, self._shown.now, window_s, headroom=1.0)
@@ -147,14 +177,9 @@ class Dashboard:
         """Sort the clients by this column, now."""
         snapshot = self._shown.snapshot
         order = client_order(snapshot.clients, sort, self._smooth_rates) if snapshot else ()
-        self._change(sort=sort, client_order=order, scroll=0)
+        self._change(sort=sort, client_order=order)
         self._frame = replace(self._frame, sort=sort)
         self._ordered_at = float("-inf")
-
-    def scroll(self, rows: int, visible: int) -> None:
-        """Move the clients table, of which `visible` rows are shown."""
-        last = max(len(self._shown.client_order) - visible, 0)
-        self._change(scroll=min(max(self._shown.scroll + rows, 0), last))
 
     def move_cursor(self, steps: int) -> None:
         """Move the moment that is read off the plots: to the past (negative) or back to now."""
@@ -168,9 +193,45 @@ class Dashboard:
 
     def toggle_overlay(self, overlay: Overlay) -> None:
         """Open it, or close it where it is open already."""
+        is_open = self._frame.overlay == overlay
         self._frame = replace(
-            self._frame, overlay="" if self._frame.overlay == overlay else overlay
+            self._frame, overlay="" if is_open else overlay, command=CommandLine()
         )
+
+    @property
+    def overlay(self) -> Overlay:
+        """What lies over the screen."""
+        return self._frame.overlay
+
+    @property
+    def offers(self) -> tuple[str, ...]:
+        """Addresses of this run, the last one first, without the one that is shown."""
+        return self._frame.offers
+
+    def type_command(self, key: str, character: str | None) -> None:
+        """A key while commands are looked for."""
+        if key in _COMMAND_MOVES:
+            self.move_command(_COMMAND_MOVES[key])
+        else:
+            text = edited(self._frame.command.text, key, character)
+            self._frame = replace(self._frame, command=CommandLine(text))
+
+    def move_command(self, step: int) -> None:
+        """Select another one of the commands that were found."""
+        command, last = self._frame.command, len(found_commands(self._frame_now())) - 1
+        selected = min(max(command.selected + step, 0), max(last, 0))
+        self._frame = replace(self._frame, command=replace(command, selected=selected))
+
+    def take_command(self, index: int | None = None) -> str:
+        """The action of the selected command, or of another one; empty where there is none. What
+        lies over the screen is closed."""
+        found = found_commands(self._frame_now())
+        index = self._frame.command.selected if index is None else index
+        self.toggle_overlay("commands")
+        return found[index].command.action if 0 <= index < len(found) else ""
+
+    def _frame_now(self) -> Frame:
+        return self.frame(self._frame.now)
 
     def close(self) -> bool:
         """Close what is open on top, the cursor last; False where there was nothing."""

@@ -33,7 +33,9 @@ from emberd_tui.demo_answers import demo_answer
 from emberd_tui.demo_parts import demo_collections, demo_models, demo_plugins
 from emberd_tui.states import Connecting, Live, State
 
-__all__ = ["DemoSource", "demo_snapshots"]
+__all__ = ["DEMO_ADDRESS", "DemoSource", "demo_snapshots"]
+
+DEMO_ADDRESS = "a made-up daemon"
 
 _CAPACITY = 520.0  # texts a second that the made-up device computes
 _TOKENS = 22.0
@@ -328,7 +330,7 @@ class DemoSource:
         past: int = 320,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.address = "a made-up daemon"
+        self.address = DEMO_ADDRESS
         self.can_start = False
         self._interval_s = interval_s
         self._past = past

@@ -12,10 +12,11 @@ from emberd_tui.answers import Answers
 from emberd_tui.axis import Axis
 from emberd_tui.glyphs import UNICODE, Glyphs
 from emberd_tui.history import History
+from emberd_tui.keymap import KEYMAP, Keymap
 from emberd_tui.names import ScreenName
 from emberd_tui.panels import PanelContent
 from emberd_tui.states import State
-from emberd_tui.view import View
+from emberd_tui.view import CommandLine, View
 
 __all__ = ["SORTS", "WINDOWS_S", "Frame", "Overlay", "Sort"]
 
@@ -25,7 +26,7 @@ WINDOWS_S = (60.0, 300.0, 900.0, 3_600.0)
 Sort = Literal["rate", "hit", "p99", "name"]
 SORTS: tuple[Sort, ...] = ("rate", "hit", "p99", "name")
 
-Overlay = Literal["", "help", "problems"]
+Overlay = Literal["", "help", "problems", "commands"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,17 +46,21 @@ class Frame:
     window_s: float = WINDOWS_S[0]
     client_order: tuple[int, ...] = ()
     sort: Sort = "rate"
-    scroll: int = 0
     is_frozen: bool = False
     overlay: Overlay = ""
     cursor_s: float | None = None
     """Age of the moment that is read off the plots."""
     address: str = ""
+    offers: tuple[str, ...] = ()
+    """Other addresses of this run, the last one first."""
     can_start: bool = True
     """A daemon can be started at this address."""
     zone: tzinfo | None = None
     """For the times of events; None is this machine's."""
     glyphs: Glyphs = UNICODE
+    keys: Keymap = KEYMAP
+    command: CommandLine = field(default_factory=CommandLine)
+    """What is typed where commands are looked for."""
     panels: tuple[PanelContent, ...] = ()
     """Of other packages."""
     screen: ScreenName = "overview"

@@ -1,28 +1,32 @@
-"""The keys: one table that the footer, the help and the README are made from."""
+"""The keys as they come: one table that the footer, the help and the README are made from."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from emberd_tui.names import SCREENS, ScreenName
+from emberd_tui.names import SCREENS, TITLES, ScreenName
 
-__all__ = ["KEYS", "Key", "key_of", "keys_of"]
+__all__ = ["ALWAYS_QUITS", "GROUPS", "KEYS", "Key"]
+
+ALWAYS_QUITS = "ctrl+c"
+"""Cannot be given to anything else."""
 
 _OVERVIEW: tuple[ScreenName, ...] = ("overview",)
 _PLOTS: tuple[ScreenName, ...] = ("overview", "cache")
-_ROWS: tuple[ScreenName, ...] = SCREENS[1:]
-_SORTED: tuple[ScreenName, ...] = ("requests", "cache", "index", "plugins")
+_SORTED: tuple[ScreenName, ...] = ("requests", "cache", "index", "plugins", "logs")
 _FULL: tuple[ScreenName, ...] = ("requests", "index", "plugins", "logs")
 
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """One entry. `codes` are Textual's names of the keys, `shown` what people read on them."""
+    """One action where it means one thing; entries of one name share their keys."""
 
-    codes: str
-    shown: str
+    name: str
+    """As the settings name the action."""
+    codes: tuple[str, ...]
+    """Textual's names of the keys, the one that is shown first."""
     action: str
-    """What it does; `KEY` in it stands for the code."""
+    """The method of `Actions` and its arguments."""
     help: str
     label: str = ""
     """In the footer; empty keeps it out."""
@@ -30,62 +34,161 @@ class Key:
     """In the footer: the highest go first when room is short."""
     screens: tuple[ScreenName, ...] = SCREENS
     """Where it counts."""
+    group: str = ""
+    """Entries of one group stand together in the footer and in the help."""
+    is_away: bool = False
+    """It counts only while no daemon answers, and goes before the others then."""
 
 
-_MOVES = "up,down,k,j,pageup,pagedown,home,end"
+GROUPS = {
+    "screens": ", ".join(TITLES.values()),
+    "turn": "Next screen, screen before",
+    "list": "Lists of requests: recent, slowest, slow",
+    "move": "Select a row",
+    "window": "Shorter or longer window: 1, 5, 15 minutes, 1 hour",
+    "cursor": "Read off the plots",
+}
+"""Their lines in the help."""
 
 KEYS = (
-    Key("q,ctrl+c", "q", "quit", "Quit", "Quit", 0),
-    Key("question_mark,f1", "?", "help", "This help", "Help", 0),
-    Key("1,2,3,4,5,6", "1-6", "screen('KEY')", "Overview, Requests, Cache, Index, Plugins, Logs"),
-    Key("tab", "Tab", "turn(1)", "Next screen"),
-    Key("shift+tab", "Shift+Tab", "turn(-1)", "Screen before"),
-    Key("slash", "/", "words", "Search the selected collection", "Search", 1, ("index",)),
-    Key("slash", "/", "words", "Filter by words", "Filter", 1, ("plugins", "logs")),
-    Key("slash", "/", "words", "Filter by client, method, error", "Filter", 1, ("requests",)),
-    Key("i", "i", "inspect", "Where the vector of a text is", "Inspect", 1, ("cache",)),
-    Key("e", "e", "confirm('enable')", "Enable the plugin", "Enable", 2, ("plugins",)),
-    Key("x", "x", "confirm('disable')", "Disable the plugin", "Disable", 2, ("plugins",)),
-    Key("x", "x", "confirm('disable')", "Clear the namespace", "Clear", 2, ("cache",)),
-    Key("l", "l", "level", "Least level: debug, info, warning, error", "Level", 2, ("logs",)),
-    Key("left", "Left", "kind(-1)", "List before", "/Right List", 2, ("requests",)),
-    Key("right", "Right", "kind(1)", "Next list: recent, slowest, slow", screens=("requests",)),
-    Key(_MOVES, "Up/Down", "move('KEY')", "Select (also j k PgUp PgDn Home End)", screens=_ROWS),
-    Key("enter", "Enter", "open", "Show the selected row in full", "Open", 3, _FULL),
-    Key("s", "s", "next_sort", "Sort by the next column", "Sort", 4, _SORTED),
-    Key("z", "z", "maximise", "The panel takes the whole screen", "Zoom", 5, _ROWS),
-    Key("y", "y", "copy", "Copy the selected row as JSON", "Copy", 6, _ROWS),
-    Key("space", "Space", "freeze", "Freeze the picture; figures are still collected", "Freeze", 3),
-    Key(
-        "equals_sign,plus", "=", "zoom(1)", "Longer window: 1, 5, 15 minutes, 1 hour", "", 0, _PLOTS
+    Key("quit", ("q",), "quit", "Quit", "Quit"),
+    Key("help", ("question_mark", "f1"), "help", "This help", "Help"),
+    Key("commands", ("colon", "ctrl+p"), "commands", "Find and run any of these", "Commands", 3),
+    *(
+        Key(
+            f"show_{name}",
+            (str(number),),
+            f"screen('{number}')",
+            f"Show {TITLES[name]}",
+            group="screens",
+        )
+        for number, name in enumerate(SCREENS, start=1)
     ),
-    Key("minus", "-", "zoom(-1)", "Shorter window", "/= Window", 3, _PLOTS),
-    Key("o", "o", "next_sort", "Sort the clients by rate, hits, p99, name", "Sort", 5, _OVERVIEW),
-    Key("up,k", "Up", "scroll(-1)", "Scroll the clients (also k, and the wheel)", "", 0, _OVERVIEW),
-    Key("down,j", "Down", "scroll(1)", "Scroll the clients (also j, wheel)", "", 0, _OVERVIEW),
+    Key("next_screen", ("tab",), "turn(1)", "Next screen", group="turn"),
+    Key("previous_screen", ("shift+tab",), "turn(-1)", "Screen before", group="turn"),
+    Key("search", ("slash",), "words", "Search the selected collection", "Search", 1, ("index",)),
+    Key("filter", ("slash",), "words", "Filter by words", "Filter", 1, ("plugins", "logs")),
+    Key("filter", ("slash",), "words", "Filter the namespaces", "Filter", 3, ("cache",)),
+    Key("filter", ("slash",), "words", "Filter the clients", "Filter", 6, _OVERVIEW),
     Key(
-        "left,h",
-        "Left",
+        "filter",
+        ("slash",),
+        "words",
+        "Filter by client, method, error",
+        "Filter",
+        1,
+        ("requests",),
+    ),
+    Key("inspect", ("i",), "inspect", "Where the vector of a text is", "Inspect", 1, ("cache",)),
+    Key("enable", ("e",), "confirm('enable')", "Enable the plugin", "Enable", 2, ("plugins",)),
+    Key("disable", ("x",), "confirm('disable')", "Disable the plugin", "Disable", 2, ("plugins",)),
+    Key("clear", ("x",), "confirm('disable')", "Clear the namespace", "Clear", 2, ("cache",)),
+    Key(
+        "level", ("l",), "level", "Least level: debug, info, warning, error", "Level", 2, ("logs",)
+    ),
+    Key(
+        "previous_list",
+        ("left",),
+        "kind(-1)",
+        "List before",
+        "List",
+        2,
+        ("requests",),
+        group="list",
+    ),
+    Key(
+        "next_list",
+        ("right",),
+        "kind(1)",
+        "Next list: recent, slowest, slow",
+        screens=("requests",),
+        group="list",
+    ),
+    Key("up", ("up", "k"), "move('up')", "Select the row above", group="move"),
+    Key("down", ("down", "j"), "move('down')", "Select the row below", group="move"),
+    Key("page_up", ("pageup",), "move('page_up')", "Select a page above", group="move"),
+    Key("page_down", ("pagedown",), "move('page_down')", "Select a page below", group="move"),
+    Key("first", ("home",), "move('first')", "Select the first row", group="move"),
+    Key("last", ("end",), "move('last')", "Select the last row", group="move"),
+    Key("open", ("enter",), "open", "Show the selected row in full", "Open", 3, _FULL),
+    Key("open", ("enter",), "open", "The requests of the selected client", "Open", 6, _OVERVIEW),
+    Key("sort", ("s", "o"), "next_sort", "Sort by the next column", "Sort", 4, _SORTED),
+    Key(
+        "sort",
+        ("s", "o"),
+        "next_sort",
+        "Sort the clients by rate, hits, p99, name",
+        "Sort",
+        5,
+        _OVERVIEW,
+    ),
+    Key(
+        "maximise",
+        ("z",),
+        "maximise",
+        "The panel takes the whole screen",
+        "Zoom",
+        5,
+        SCREENS[1:],
+    ),
+    Key(
+        "maximise",
+        ("z",),
+        "maximise",
+        "The panel at the pointer, or the next one, takes the whole screen",
+        "Zoom",
+        5,
+        _OVERVIEW,
+    ),
+    Key("copy", ("y",), "copy", "Copy the selected row as JSON", "Copy", 6, SCREENS[1:]),
+    Key(
+        "copy",
+        ("y",),
+        "copy",
+        "Copy the selected client, or all figures, as JSON",
+        "Copy",
+        7,
+        _OVERVIEW,
+    ),
+    Key(
+        "freeze",
+        ("space",),
+        "freeze",
+        "Freeze the picture; figures are still collected",
+        "Freeze",
+        3,
+    ),
+    Key("shorter_window", ("minus",), "zoom(-1)", "Shorter window", "Window", 3, _PLOTS, "window"),
+    Key(
+        "longer_window",
+        ("equals_sign", "plus"),
+        "zoom(1)",
+        "Longer window: 1, 5, 15 minutes, 1 hour",
+        screens=_PLOTS,
+        group="window",
+    ),
+    Key(
+        "cursor_back",
+        ("left", "h"),
         "cursor(-1)",
         "Read off the plots: further back",
-        "/Right Read off",
+        "Read off",
         6,
         _PLOTS,
+        "cursor",
     ),
-    Key("right,l", "Right", "cursor(1)", "Read off the plots: closer to now", "", 0, _PLOTS),
-    Key("p", "p", "problems", "What is wrong, in full", "Problems", 7),
-    Key("t", "t", "theme", "Dark or light", "Theme", 4),
-    Key("r", "r", "retry", "Connect again now"),
-    Key("s", "s", "start", "Start the daemon, where none runs", screens=(*_OVERVIEW, "logs")),
-    Key("escape", "Esc", "close", "Close what is open"),
+    Key(
+        "cursor_forth",
+        ("right", "l"),
+        "cursor(1)",
+        "Read off the plots: closer to now",
+        screens=_PLOTS,
+        group="cursor",
+    ),
+    Key("problems", ("p",), "problems", "What is wrong, in full", "Problems", 7),
+    Key("theme", ("t",), "theme", "Dark or light", "Theme", 4),
+    Key("connect", ("d",), "connect", "Connect to another daemon", "Daemon", 8),
+    Key("retry", ("r",), "retry", "While no daemon answers: connect again now", is_away=True),
+    Key("start", ("s",), "start", "While no daemon answers: start it", is_away=True),
+    Key("close", ("escape",), "close", "Close what is open, go back"),
 )
-
-
-def keys_of(screen: ScreenName) -> list[Key]:
-    """The keys of a screen, in the order of the table."""
-    return [key for key in KEYS if screen in key.screens]
-
-
-def key_of(code: str, screen: ScreenName) -> Key | None:
-    """What this key is on a screen."""
-    return next((key for key in keys_of(screen) if code in key.codes.split(",")), None)

@@ -29,6 +29,8 @@ class Mouse(Actions):
 
     def on_mouse_move(self, event: events.MouseMove) -> None:
         """Over a plot the pointer is the cursor of both."""
+        under = self._canvas.picture.place_at(event.x, event.y)
+        self._pointed = under[0] if under else ""
         found = self._plot_at(event)
         window_s = self.dashboard.window_s
         age_s = age_at(event.x - found.x, found.width, window_s) if found else None
@@ -39,6 +41,7 @@ class Mouse(Actions):
 
     def on_leave(self) -> None:
         """The pointer has left the terminal."""
+        self._pointed = ""
         if self._is_pointing:
             self._is_pointing = False
             self.dashboard.set_cursor(None)
@@ -53,10 +56,11 @@ class Mouse(Actions):
         self._wheel(event, 1)
 
     def _wheel(self, event: events.MouseEvent, step: int) -> None:
-        if self._plot_at(event) is not None:
+        if self.dashboard.overlay == "commands":
+            self.dashboard.move_command(step)
+            self._repaint()
+        elif self._plot_at(event) is not None:
             self.action_zoom(step)
-        elif self.dashboard.pages.screen == "overview":
-            self.action_scroll(step * _WHEEL_ROWS)
         else:
             self.dashboard.pages.move(step * _WHEEL_ROWS, self._canvas.picture.most_scroll)
             self._change()

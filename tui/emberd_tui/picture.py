@@ -14,10 +14,12 @@ from emberd_tui.views.added import added
 from emberd_tui.views.body import Body
 from emberd_tui.views.cache import cache
 from emberd_tui.views.clients import clients
+from emberd_tui.views.command_box import command_box
 from emberd_tui.views.engine import engine
 from emberd_tui.views.events import events
 from emberd_tui.views.footer import footer
 from emberd_tui.views.header import header
+from emberd_tui.views.message_line import has_message, message_line
 from emberd_tui.views.models import models
 from emberd_tui.views.overlays import help_box, notice_box, problems_box
 from emberd_tui.views.plots import latency, throughput
@@ -26,7 +28,7 @@ from emberd_tui.views.requests import requests
 from emberd_tui.views.screens import screen
 from emberd_tui.views.status import status
 
-__all__ = ["Picture", "paint"]
+__all__ = ["Picture", "paint", "panels_of"]
 
 _Panel = Callable[[Frame, Snapshot, int, int], list[Line]]
 
@@ -82,9 +84,13 @@ def paint(frame: Frame, width: int, height: int) -> Picture:
     if snapshot is not None and frame.screen == "overview":
         body = _overview(frame, snapshot, width, height)
     elif snapshot is not None:
-        body = screen(frame, snapshot, width, height - 3)
+        body = screen(frame, snapshot, width, height - 4)
     is_live = isinstance(frame.state, Live)
-    lines[2:-1] = body.lines if is_live else [dimmed(line) for line in body.lines]
+    lines[2 : 2 + len(body.lines)] = (
+        body.lines if is_live else [dimmed(line) for line in body.lines]
+    )
+    if frame.screen != "overview" or has_message(frame):
+        lines[-2] = message_line(frame, width)
     if snapshot is None:
         _lay_over(lines, notice_box(frame, width, height - 2), width)
     _lay_over(lines, _overlay_box(frame, width, height), width)
@@ -97,7 +103,18 @@ def paint(frame: Frame, width: int, height: int) -> Picture:
     return Picture(lines, places, body.most_scroll)
 
 
+def panels_of(frame: Frame) -> list[Place]:
+    """The panels of the overview that have something to show, in the order of the screen."""
+    has_plugins = frame.snapshot is not None and plugin_lines(frame.snapshot) > 0
+    empty = {"plugins": not has_plugins, "added": not frame.panels}
+    return [place for place in _PANELS if not empty.get(place, False)]
+
+
 def _overview(frame: Frame, snapshot: Snapshot, width: int, height: int) -> Body:
+    zoomed = next((place for place in _PANELS if place == frame.view.panel), None)
+    if zoomed is not None:
+        lines = _PANELS[zoomed](frame, snapshot, width, height - 3)
+        return Body(lines, {zoomed: Rect(0, 0, width, height - 3)})
     wanted = plugin_lines(snapshot)
     places = arrange(width, height, plugin_lines=wanted, has_added=bool(frame.panels))
     lines = _panels(frame, snapshot, places, height)
@@ -120,6 +137,8 @@ def _panels(frame: Frame, snapshot: Snapshot, places: dict[Place, Rect], height:
 def _overlay_box(frame: Frame, width: int, height: int) -> list[Line]:
     if frame.overlay == "help":
         return help_box(frame, width, height)
+    if frame.overlay == "commands":
+        return command_box(frame, width, height)
     return problems_box(frame, width, height) if frame.overlay == "problems" else []
 
 
@@ -136,6 +155,6 @@ def _lay_over(lines: list[Line], patch: list[Line], width: int) -> None:
 def _too_small(frame: Frame, width: int, height: int) -> list[Line]:
     text = f"emberd needs {MIN_WIDTH}x{MIN_HEIGHT} cells; this is {width}x{height}."
     lines: list[Line] = [fit((), width)] * height
-    for index, part in enumerate((text, "q quits.")[:height]):
+    for index, part in enumerate((text, f"{frame.keys.shown('quit')} quits.")[:height]):
         lines[index] = fit((Span(part, "warning"),), width, frame.glyphs.ellipsis)
     return lines

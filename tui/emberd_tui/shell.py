@@ -11,11 +11,12 @@ from textual import events
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 
-from emberd.errors import EmberdError
+from emberd.errors import EmberdError, InvalidParamsError
 from emberd_tui.asks import Ask
 from emberd_tui.canvas import Canvas
 from emberd_tui.dashboard import Dashboard
 from emberd_tui.glyphs import ASCII, UNICODE
+from emberd_tui.keymap import KEYMAP, Keymap
 from emberd_tui.names import ScreenName
 from emberd_tui.palette import Palette, choose
 from emberd_tui.panels import AddedPanel
@@ -25,6 +26,9 @@ from emberd_tui.source import Source
 __all__ = ["Shell", "Theme"]
 
 Theme = Literal["dark", "light"]
+
+# The workers that end when another daemon is shown.
+_OF_THE_DAEMON = "daemon"
 
 
 class Shell(App[int]):
@@ -50,7 +54,10 @@ class Shell(App[int]):
         zone: tzinfo | None = None,
         panels: Sequence[AddedPanel] = (),
         debounce_s: float = 0.25,
+        keys: Keymap = KEYMAP,
+        connect: Callable[[str], Source] | None = None,
     ) -> None:
+        """`connect` gives the source of another address, and raises EmberdError for none."""
         # The terminal's own 16 colours must pass through as they are, and NO_COLOR as none.
         super().__init__(ansi_color=True)
         self.dashboard = Dashboard(
@@ -59,7 +66,10 @@ class Shell(App[int]):
             glyphs=ASCII if ascii else UNICODE,
             zone=zone,
             panels=panels,
+            keys=keys,
         )
+        self._keys = keys
+        self._open_source = connect
         self._source = source
         self._clock = clock
         self._light_or_dark: Theme = theme
@@ -75,17 +85,36 @@ class Shell(App[int]):
     def on_mount(self) -> None:
         """Follow the source, and count down while there is nothing to follow."""
         self._canvas.focus()
-        self.run_worker(self._follow(), exit_on_error=True)
+        self._start_following()
         self.set_interval(1.0, self._tick)
 
     def on_resize(self) -> None:
         """A new size is a new layout."""
         self._repaint()
 
-    async def _follow(self) -> None:
-        async for state in self._source.states():
-            self.dashboard.take(state)
+    def _start_following(self) -> None:
+        follow = self._follow(self._source, self.dashboard)
+        self.run_worker(follow, group=_OF_THE_DAEMON, exit_on_error=True)
+
+    async def _follow(self, source: Source, dashboard: Dashboard) -> None:
+        async for state in source.states():
+            dashboard.take(state)
             self._change()
+
+    def _connect(self, address: str) -> None:
+        """Leave this daemon for another one, unless `address` cannot be one's."""
+        try:
+            if self._open_source is None:
+                raise InvalidParamsError("This dashboard can show no other daemon.")
+            source = self._open_source(address)
+        except EmberdError as exc:
+            self.dashboard.pages.say_error(exc.message)
+        else:
+            self.workers.cancel_group(self, _OF_THE_DAEMON)
+            self._source = source
+            self.dashboard = self.dashboard.elsewhere(source.address, can_start=source.can_start)
+            self._start_following()
+        self._repaint()
 
     def _tick(self) -> None:
         if not self.dashboard.is_live:
@@ -95,15 +124,19 @@ class Shell(App[int]):
         """Paint, and ask the daemon what is wanted now."""
         self._repaint()
         for screen, ask in self.dashboard.due(self._clock()):
-            self.run_worker(self._ask(screen, ask), exit_on_error=True)
+            asking = self._ask(self._source, self.dashboard, screen, ask)
+            self.run_worker(asking, group=_OF_THE_DAEMON, exit_on_error=True)
 
-    async def _ask(self, screen: ScreenName, ask: Ask) -> None:
+    async def _ask(
+        self, source: Source, dashboard: Dashboard, screen: ScreenName, ask: Ask
+    ) -> None:
+        # Both are those of the question: by the time of the answer another daemon may be shown.
         try:
-            answer = await self._source.ask(ask)
+            answer = await source.ask(ask)
         except EmberdError as exc:
-            self.dashboard.answer(screen, ask, exc)
+            dashboard.answer(screen, ask, exc)
         else:
-            self.dashboard.answer(screen, ask, answer)
+            dashboard.answer(screen, ask, answer)
         self._change()
 
     def _repaint(self) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing
 from typing import TYPE_CHECKING, Protocol, cast
 
+from emberd.client.address import parse_address
 from emberd.errors import (
     ConnectionLostError,
     EmberdError,
@@ -100,13 +102,15 @@ class ClientSource:
         clock: Callable[[], float] = time.monotonic,
         open_client: OpenClient | None = None,
     ) -> None:
+        """`socket` is a path or tcp://host:port; None is the usual one. Raises
+        InvalidParamsError where it can be neither."""
         usual = str(Paths.from_environment().socket)
-        self.address = socket or usual
+        self.address = str(parse_address(socket)) if socket else usual
         # The client starts this user's own daemon and no other.
         self.can_start = self.address == usual
         self._interval_s = interval_s
         self._clock = clock
-        self._open = open_client or _opener(socket)
+        self._open = open_client or _opener(self.address if socket else None)
         self._wake = asyncio.Event()
         self._is_start_asked = False
         self._was_live = False
@@ -207,6 +211,9 @@ def _opener(socket: str | None) -> OpenClient:
     def open_client(autostart: bool) -> AbstractAsyncContextManager[Subscriber]:
         from emberd.client import AsyncClient  # noqa: PLC0415 - the demo needs no client
 
-        return AsyncClient(socket, autostart=autostart, name="emberd top")
+        # As everywhere on the command line: the token is for TCP, and never sent to a socket.
+        is_tcp = socket is not None and socket.startswith("tcp://")
+        token = os.environ.get("EMBERD_TOKEN") if is_tcp else None
+        return AsyncClient(socket, autostart=autostart, name="emberd top", token=token)
 
     return open_client

@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
 
 from emberd_tui.asks import Ask, RequestKind
+from emberd_tui.names import ScreenName
 
-__all__ = ["LEVELS", "Confirm", "Message", "Prompt", "Row", "View", "edited"]
+__all__ = [
+    "LEVELS",
+    "CommandLine",
+    "Confirm",
+    "Message",
+    "Prompt",
+    "Purpose",
+    "Row",
+    "View",
+    "edited",
+    "recalled",
+]
 
-Purpose = Literal["filter", "search", "inspect"]
+Purpose = Literal["filter", "search", "inspect", "connect"]
 LEVELS = ("debug", "info", "warning", "error")
 
 
@@ -27,6 +39,10 @@ class Prompt:
 
     purpose: Purpose
     text: str = ""
+    offers: tuple[str, ...] = ()
+    """What Up and Down go through, the first one first; Enter takes it where nothing is typed."""
+    typed: str = ""
+    """What was typed before Up or Down: only offers that begin like it are gone through."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +61,14 @@ class Message:
     is_error: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class CommandLine:
+    """Words that find commands, and which one of those is selected."""
+
+    text: str = ""
+    selected: int = 0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class View:
     """One screen's part of what changes while the dashboard runs."""
@@ -57,12 +81,18 @@ class View:
     """Index among the orders of the screen."""
     text: str = ""
     """The words that rows are filtered by, or searched for."""
+    inspected: str = ""
+    """The text whose vector is looked up."""
+    origin: ScreenName | None = None
+    """The screen whose Enter has led here, and that Esc goes back to."""
     kind: RequestKind = "recent"
     level: int = 1
     """Least level of log lines, in `LEVELS`."""
     is_open: bool = False
     """The selected row is shown in full, and keys move in there."""
     is_zoomed: bool = False
+    panel: str = ""
+    """On the overview: the panel that has the whole screen."""
     scroll: int = 0
     """Of what is open."""
     prompt: Prompt | None = None
@@ -83,3 +113,11 @@ def edited(text: str, key: str, character: str | None) -> str:
     if key in _EDITS:
         return _EDITS[key](text)
     return text + character if character and character.isprintable() else text
+
+
+def recalled(prompt: Prompt, step: int) -> Prompt:
+    """The line after Up (-1) or Down (1): the next offer that begins like what was typed."""
+    found = [offer for offer in prompt.offers if offer.startswith(prompt.typed)]
+    at = found.index(prompt.text) if prompt.text in found else -1
+    at = min(max(at - step, -1), len(found) - 1)
+    return replace(prompt, text=found[at] if at >= 0 else prompt.typed)

@@ -190,6 +190,8 @@ def commented_file() -> str:
 
 
 def _setting_lines(row: SettingDoc) -> list[str]:
+    if row.default == {}:
+        return [f"#[{row.section}.{row.key}]"]
     if isinstance(row.default, dict):  # a table of sections: one example each
         return [
             line

@@ -9,7 +9,7 @@ from emberd.wire.snapshot import NamespaceStats
 from emberd_tui.asks import AskInspection, ClearNamespace
 from emberd_tui.format import count
 from emberd_tui.frame import Frame
-from emberd_tui.screens.spec import Spec
+from emberd_tui.screens.spec import Spec, is_match
 from emberd_tui.view import Confirm, Row
 
 __all__ = ["CACHE"]
@@ -26,12 +26,14 @@ def _rows(frame: Frame) -> Sequence[Row]:
     spaces = frame.snapshot.cache.namespaces if frame.snapshot else []
     order = _ORDERS[CACHE.sorts[frame.view.sort]]
     return [
-        Row(space.name, space) for space in sorted(spaces, key=lambda row: (order(row), row.name))
+        Row(space.name, space)
+        for space in sorted(spaces, key=lambda row: (order(row), row.name))
+        if is_match(frame.view.text, space.name)
     ]
 
 
 def _wants(frame: Frame) -> tuple[AskInspection, ...]:
-    return (AskInspection(frame.view.text),) if frame.view.text else ()
+    return (AskInspection(frame.view.inspected),) if frame.view.inspected else ()
 
 
 def _confirms(frame: Frame, action: str) -> Confirm | None:
@@ -43,4 +45,4 @@ def _confirms(frame: Frame, action: str) -> Confirm | None:
     return Confirm(question, ClearNamespace(space.name))
 
 
-CACHE = Spec(rows=_rows, wants=_wants, sorts=tuple(_ORDERS), confirms=_confirms)
+CACHE = Spec(rows=_rows, wants=_wants, sorts=tuple(_ORDERS), confirms=_confirms, words="filter")

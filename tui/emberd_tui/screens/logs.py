@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from emberd.wire.insight import LogLine
 from emberd_tui.asks import AskLogs
@@ -14,6 +15,12 @@ __all__ = ["LOGS", "fields_text"]
 
 _RANKS = {**{level: rank for rank, level in enumerate(LEVELS)}, "critical": 3, "warn": 2}
 
+_ORDERS: dict[str, Callable[[LogLine], Any]] = {
+    "time": lambda _: 0,
+    "level": lambda record: _RANKS.get(record.level, 1),
+    "event": lambda record: record.event,
+}
+
 
 def fields_text(record: LogLine) -> str:
     """`name=value` of every field."""
@@ -22,16 +29,20 @@ def fields_text(record: LogLine) -> str:
 
 def _rows(frame: Frame) -> Sequence[Row]:
     view = frame.view
-    return [
+    shown = [
         Row(f"line {number}", record)
         for number, record in frame.answers.logs
         if _RANKS.get(record.level, 1) >= view.level
         and is_match(view.text, record.event, record.message, fields_text(record))
     ]
+    # Equal ones stay as they were written: the newest of the gravest is last.
+    return sorted(shown, key=lambda row: _ORDERS[LOGS.sorts[view.sort]](row.data))
 
 
 def _wants(frame: Frame) -> tuple[AskLogs, ...]:
     return (AskLogs(frame.answers.log_next),)
 
 
-LOGS = Spec(rows=_rows, wants=_wants, opens=True, words="filter", is_tail=True)
+LOGS = Spec(
+    rows=_rows, wants=_wants, opens=True, words="filter", is_tail=True, sorts=tuple(_ORDERS)
+)

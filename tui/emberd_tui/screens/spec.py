@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from emberd_tui.asks import Ask
 from emberd_tui.frame import Frame
+from emberd_tui.names import ScreenName
 from emberd_tui.view import Confirm, Purpose, Row
 
 __all__ = ["Spec", "is_match"]
@@ -30,14 +31,18 @@ class Spec:
     """What `/` asks for."""
     is_picking: Callable[[Frame], bool] = lambda _: False
     """The rows are hits of a search and not the screen's own."""
+    leads: Callable[[Row], tuple[ScreenName, str]] | None = None
+    """Enter goes to another screen with these words instead."""
+    is_optional: bool = False
+    """No row is selected until somebody selects one."""
     is_tail: bool = False
     """New rows come last, and the newest one is selected until another is."""
 
     def index(self, frame: Frame, rows: Sequence[Row]) -> int:
-        """Where the selected row is among `rows`, of which there is one at least."""
+        """Where the selected row is among `rows`, of which there is one at least; -1 for none."""
         view = frame.view
         key = view.picked if self.is_picking(frame) else view.selected
-        usual = len(rows) - 1 if self.is_tail else 0
+        usual = len(rows) - 1 if self.is_tail else -1 if self.is_optional else 0
         return next((index for index, row in enumerate(rows) if row.key == key), usual)
 
 

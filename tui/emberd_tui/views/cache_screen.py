@@ -28,7 +28,7 @@ def cache_screen(frame: Frame, snapshot: Snapshot, width: int, height: int) -> B
     above = min(wanted, height - _LEAST_BELOW)
     below = height - above
     left = width // 2
-    is_inspecting = bool(frame.view.text)
+    is_inspecting = bool(frame.view.inspected)
     beside = inspection_box(frame, left, below) if is_inspecting else hit_ratio(frame, left, below)
     spaces = _namespaces(frame, width - left, below)
     places: dict[Place, Rect] = {"rows": Rect(left, above, width - left, below)}
@@ -49,7 +49,7 @@ def _namespaces(frame: Frame, width: int, height: int) -> list[Line]:
         width,
         height,
         title="Namespaces",
-        empty="nothing is stored yet",
+        empty="nothing fits" if frame.view.text else "nothing is stored yet",
     )
 
 

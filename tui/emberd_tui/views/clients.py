@@ -9,42 +9,50 @@ from emberd_tui.format import count, duration, milliseconds, percent, rate
 from emberd_tui.frame import Frame, Sort
 from emberd_tui.glyphs import Glyphs
 from emberd_tui.parts import Column, bar, box, table
+from emberd_tui.screens.overview import OVERVIEW
 from emberd_tui.spans import Line, Role, Span, clean
 
-__all__ = ["clients", "visible_rows"]
+__all__ = ["clients"]
 
 _SHARE = 10
 
 
-def visible_rows(height: int) -> int:
-    """How many clients a panel of this height shows."""
-    return max(height - 3, 1)
-
-
 def clients(frame: Frame, snapshot: Snapshot, width: int, height: int) -> list[Line]:
     """One row a client, in an order that holds still for some seconds."""
-    by_id = {client.id: client for client in snapshot.clients}
-    rows = [by_id[ident] for ident in frame.client_order if ident in by_id]
-    visible = visible_rows(height)
-    first = min(frame.scroll, max(len(rows) - visible, 0))
+    found = OVERVIEW.rows(frame)
+    rows: list[ClientStats] = [row.data for row in found]
+    visible = max(height - 3, 1)
+    selected = OVERVIEW.index(frame, found) if found else -1
+    first = max(min(selected - visible // 2, len(rows) - visible), 0)
     shown = rows[first : first + visible]
     lines = table(_columns(frame.sort, rows, frame.glyphs), shown, width - 4, frame.glyphs)
     if not rows:
-        lines.append((Span("none is connected", "faint"),))
-    body = [(Span(" "), *line) for line in lines]
+        empty = "none fits" if snapshot.clients else "none is connected"
+        lines.append((Span(empty, "faint"),))
+    body = [
+        _row(line, first + index, selected, frame.glyphs) if 0 <= index < len(shown) else line
+        for index, line in enumerate(((Span(" "), *line) for line in lines), start=-1)
+    ]
     legend = _legend(len(rows), first, len(shown), frame.glyphs)
     return box((Span("Clients", "title"),), legend, body, width, height, frame.glyphs)
+
+
+def _row(line: Line, index: int, selected: int, glyphs: Glyphs) -> Line:
+    """A click selects the row; the selected one is marked."""
+    if index == selected:
+        line = tuple(span._replace(role="selected") for span in (Span(glyphs.selected), *line[1:]))
+    return tuple(span._replace(action=f"select({index})") for span in line)
 
 
 def _legend(total: int, first: int, shown: int, glyphs: Glyphs) -> Line:
     if shown == total:
         return (Span(count(total), "strong"), Span(" connected", "muted"))
     return (
-        Span(f"{glyphs.up} ", "key", "scroll(-1)"),
+        Span(f"{glyphs.up} ", "key", "move('up')"),
         Span(f"{first + 1}-{first + shown}", "strong"),
         Span(" of ", "muted"),
         Span(count(total), "strong"),
-        Span(f" {glyphs.down}", "key", "scroll(1)"),
+        Span(f" {glyphs.down}", "key", "move('down')"),
     )
 
 

@@ -37,12 +37,12 @@ def header(frame: Frame, width: int) -> list[Line]:
     if _least(fields) > room - line_width(tabs):
         tabs, fields = few_tabs, _fields(frame, daemon, has_version=True)
     left = pack(fields, room - line_width(tabs))
-    where = clean((daemon.socket if daemon else "") or frame.address)
+    where = clean(frame.address or (daemon.socket if daemon else ""))
     spare = room - line_width(left) - line_width(tabs) - 4
     right: Line = (*tabs, Span(" "), *badges)
     if where and spare >= _LEAST_PATH:
         path = _tail(where, min(spare, len(where)), frame.glyphs.ellipsis)
-        right = (Span(path, "faint"), Span("  "), *right)
+        right = (Span(path, "faint", "connect"), Span("  "), *right)
     return [justify((Span(" "), *left), right, width, frame.glyphs.ellipsis)]
 
 

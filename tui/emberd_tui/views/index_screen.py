@@ -180,7 +180,14 @@ def _detail(row: CollectionStats | None, frame: Frame) -> Detail:
     ]
     if row.message:
         lines.insert(1, (Span(f"{glyphs.bad} {clean(row.message)}", "bad"),))
-    return Detail(row.name, lines, (Span("/", "key", "words"), Span(" search", "muted", "words")))
+    return Detail(
+        row.name,
+        lines,
+        (
+            Span(frame.keys.shown("search"), "key", "words"),
+            Span(" search", "muted", "words"),
+        ),
+    )
 
 
 def _latency(row: CollectionStats, glyphs: Glyphs) -> str:

@@ -22,7 +22,7 @@ def inspection_box(frame: Frame, width: int, height: int) -> list[Line]:
     if AskInspection.method in frame.answers.missing:
         return missing_box(frame, "Inspector", "where a vector is", width, height)
     glyphs, found = frame.glyphs, frame.answers.inspection
-    body: list[Line] = [(Span(clean(frame.view.text), "strong"),)]
+    body: list[Line] = [(Span(clean(frame.view.inspected), "strong"),)]
     if found is None:
         body.append((Span("...", "faint"),))
     else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 
 from emberd.wire.insight import LogLine
 from emberd.wire.snapshot import Snapshot
@@ -59,7 +60,11 @@ def logs_screen(frame: Frame, snapshot: Snapshot, width: int, height: int) -> Bo
 
 def _legend(frame: Frame, follows: bool) -> Line:
     level = LEVELS[frame.view.level]
-    follow = Span("follows", "good") if follows else Span("End", "key", "move('end')")
+    follow = (
+        Span("follows", "good")
+        if follows
+        else Span(frame.keys.shown("last"), "key", "move('last')")
+    )
     return (
         Span("level ", "muted", "level"),
         Span(level, "strong", "level"),
@@ -70,10 +75,23 @@ def _legend(frame: Frame, follows: bool) -> Line:
 
 
 def _columns(frame: Frame) -> list[Column[LogLine]]:
+    def order(name: str) -> dict[str, Any]:
+        is_sorted = LOGS.sorts[frame.view.sort] == name
+        return {"action": f"sort('{name}')", "is_sorted": is_sorted}
+
     return [
-        Column("time", 8, lambda row: (Span(_time(frame, row), "faint"),), 1, "left"),
-        Column("level", 9, lambda row: _level(frame, row), 0, "left"),
-        Column("event", 18, lambda row: (Span(clean(row.event), "accent"),), 0, "left"),
+        Column(
+            "time", 8, lambda row: (Span(_time(frame, row), "faint"),), 1, "left", **order("time")
+        ),
+        Column("level", 9, lambda row: _level(frame, row), 0, "left", **order("level")),
+        Column(
+            "event",
+            18,
+            lambda row: (Span(clean(row.event), "accent"),),
+            0,
+            "left",
+            **order("event"),
+        ),
         Column("message", 12, _message, 0, "left", True),
     ]
 

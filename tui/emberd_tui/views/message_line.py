@@ -5,9 +5,15 @@ from __future__ import annotations
 from emberd_tui.frame import Frame
 from emberd_tui.spans import Line, Span, clean, fit, justify, line_width
 
-__all__ = ["message_line"]
+__all__ = ["has_message", "message_line"]
 
-_LABELS = {"filter": "Filter", "search": "Search", "inspect": "Text"}
+_LABELS = {"filter": "Filter", "search": "Search", "inspect": "Text", "connect": "Connect to"}
+
+
+def has_message(frame: Frame) -> bool:
+    """There is something to say; the overview has room for the line only then."""
+    view = frame.view
+    return bool(view.confirm or view.prompt or view.message or view.text)
 
 
 def message_line(frame: Frame, width: int) -> Line:
@@ -37,7 +43,9 @@ def message_line(frame: Frame, width: int) -> Line:
         while line_width((Span(text),)) > room:
             text = text[1:]
         typed: Line = (*label, Span(text, "strong"), Span("_", "cursor"))
-        return justify(typed, keys, width)
+        if view.prompt.offers and not text:
+            typed = (*typed, Span(f" {clean(view.prompt.offers[0])}", "faint"))
+        return justify(typed, keys, width, glyphs.ellipsis)
     if view.message is not None:
         mark = (
             Span(f" {glyphs.bad} ", "bad")
@@ -45,12 +53,10 @@ def message_line(frame: Frame, width: int) -> Line:
             else Span(f" {glyphs.good} ", "good")
         )
         return fit((mark, Span(clean(view.message.text))), width, glyphs.ellipsis)
-    if view.text and frame.screen != "cache":
-        said: Line = (Span(" /", "key", "words"), Span(clean(view.text), "strong", "words"))
-        return justify(
-            said,
-            (Span("Esc", "key", "close"), Span(" all ", "muted", "close")),
-            width,
-            glyphs.ellipsis,
-        )
+    if view.text:
+        slash = frame.keys.shown("search" if frame.screen == "index" else "filter") or "/"
+        said: Line = (Span(f" {slash}", "key", "words"), Span(clean(view.text), "strong", "words"))
+        leave = " back " if view.origin else " all "
+        escape: Line = (Span("Esc", "key", "close"), Span(leave, "muted", "close"))
+        return justify(said, escape, width, glyphs.ellipsis)
     return fit((), width)

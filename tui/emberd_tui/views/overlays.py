@@ -6,7 +6,6 @@ import textwrap
 
 from emberd_tui.frame import Frame
 from emberd_tui.glyphs import Glyphs
-from emberd_tui.keys import keys_of
 from emberd_tui.parts import box
 from emberd_tui.spans import Line, Span, clean
 from emberd_tui.states import Connecting, Live, Lost, NoDaemon, OtherVersion, Refused, Starting
@@ -15,25 +14,23 @@ from emberd_tui.views.status import retry_hint
 __all__ = ["help_box", "notice_box", "problems_box"]
 
 _TEXT_WIDTH = 52
-# Not needed to find one's way, where room is short.
-_LEFT_OUT = ("start", "retry", "close", "turn(-1)", "theme")
 
 
 def help_box(frame: Frame, width: int, height: int) -> list[Line]:
     """Every key of the screen, and on the overview what the marks of the plots mean."""
     glyphs = frame.glyphs
-    keys = keys_of(frame.screen)
-    if height < len(keys) + 4:
-        keys = [key for key in keys if key.action not in _LEFT_OUT]
+    keys = frame.keys.help(frame.screen)
     widest = max(len(key.shown) for key in keys)
     rows: list[Line] = [
         (
             Span("  "),
-            Span(key.shown.rjust(widest), "key", "" if "KEY" in key.action else key.action),
+            Span(key.shown.rjust(widest), "key", key.action),
             Span(f"  {key.help}"),
         )
         for key in keys
     ]
+    if len(rows) > height - 4:
+        rows = [*rows[: height - 5], (Span("  "), *_all_commands(frame))]
     legend = (
         (Span(f"{glyphs.hits} ", "hits"), Span("from the cache  ")),
         (Span(f"{glyphs.computed} ", "computed"), Span("computed  ")),
@@ -42,6 +39,11 @@ def help_box(frame: Frame, width: int, height: int) -> list[Line]:
     if frame.screen == "overview" and height >= len(rows) + 6:
         rows += [(), (Span("  "), *(span for part in legend for span in part))]
     return _boxed("Help", rows, "close", width, height, glyphs)
+
+
+def _all_commands(frame: Frame) -> Line:
+    key = frame.keys.shown("commands")
+    return Span(key, "key", "commands"), Span(" shows all of them", "muted", "commands")
 
 
 def problems_box(frame: Frame, width: int, height: int) -> list[Line]:
@@ -69,6 +71,9 @@ def notice_box(frame: Frame, width: int, height: int) -> list[Line]:
         rows.append(())
     if hint := retry_hint(frame):
         rows += [hint, ()]
+    if frame.offers:
+        back = Span(f" back to {clean(frame.offers[0])}", "muted", "connect")
+        rows += [(Span("  "), Span(frame.keys.shown("connect"), "key", "connect"), back), ()]
     return _boxed(title, rows, "", width, height, frame.glyphs)
 
 

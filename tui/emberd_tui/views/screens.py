@@ -1,9 +1,8 @@
-"""The body of every screen but the overview, with the line of messages below it."""
+"""The body of every screen but the overview."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 from emberd.wire.snapshot import Snapshot
 from emberd_tui.frame import Frame
@@ -12,7 +11,6 @@ from emberd_tui.views.body import Body
 from emberd_tui.views.cache_screen import cache_screen
 from emberd_tui.views.index_screen import index_screen
 from emberd_tui.views.logs_screen import logs_screen
-from emberd_tui.views.message_line import message_line
 from emberd_tui.views.plugins_screen import plugins_screen
 from emberd_tui.views.requests_screen import requests_screen
 
@@ -29,5 +27,4 @@ _SCREENS: dict[ScreenName, Callable[[Frame, Snapshot, int, int], Body]] = {
 
 def screen(frame: Frame, snapshot: Snapshot, width: int, height: int) -> Body:
     """The screen that is shown, `height` lines."""
-    body = _SCREENS[frame.screen](frame, snapshot, width, height - 1)
-    return replace(body, lines=[*body.lines, message_line(frame, width)])
+    return _SCREENS[frame.screen](frame, snapshot, width, height)

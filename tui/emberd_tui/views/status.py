@@ -51,7 +51,7 @@ def _degraded(frame: Frame, snapshot: Snapshot, width: int) -> Line:
         Span(f"{frame.glyphs.warning} degraded  ", "warning", "problems"),
         Span(clean(problems[0]) if problems else "see emberd logs", "text", "problems"),
     )
-    right: Line = (Span(f"{more}  ", "muted"), Span("p", "key", "problems"), Span(" more", "muted"))
+    right: Line = (Span(f"{more}  ", "muted"), *_key(frame, "problems", "more"))
     return justify(left, right, width, frame.glyphs.ellipsis)
 
 
@@ -82,9 +82,13 @@ def retry_hint(frame: Frame) -> Line:
     line: Line = (
         Span(f"  retry in {left} s" if left else "  retrying   ", "warning"),
         Span("   "),
-        Span("r", "key", "retry"),
-        Span(" now", "muted"),
+        *_key(frame, "retry", "now"),
     )
     if frame.can_start and isinstance(state, Lost | NoDaemon):
-        line = (*line, Span("   "), Span("s", "key", "start"), Span(" start daemon", "muted"))
+        line = (*line, Span("   "), *_key(frame, "start", "start daemon"))
     return line
+
+
+def _key(frame: Frame, name: str, label: str) -> Line:
+    """The key of an action and what it does; a click does it where it has none."""
+    return Span(frame.keys.shown(name), "key", name), Span(f" {label}", "muted", name)

@@ -77,7 +77,7 @@ def _lines(rows: list[SettingRow]) -> list[str]:
 @click.option("--json", "as_json", is_flag=True, help="A JSON object.")
 @pass_app
 def check(app: App, as_json: bool) -> None:
-    """Say whether the settings are right.
+    """Say whether the settings are right, the keys of the dashboard too.
 
     Exit code 1 where they are not; the message names the key and the nearest valid one.
 
@@ -86,7 +86,10 @@ def check(app: App, as_json: bool) -> None:
       $ emberd config check
       $ EMBERD_ENGINE__THREADS=two emberd config check
     """
+    from emberd_tui.keymap import key_map  # noqa: PLC0415  # not for `--help`
+
     rows = setting_rows(app.paths.config_file)
+    key_map(app.settings.dashboard.keys)
     file = app.paths.config_file
     is_set = [row.key for row in rows if row.origin != "default"]
     if as_json:

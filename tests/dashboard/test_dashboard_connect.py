@@ -1,0 +1,157 @@
+"""Another daemon: the line for its address, and all that starts anew with it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from dashboard_support import NOW, SNAPSHOTS, ScriptedSource, answered, changed, past, running
+
+from emberd_tui.answers import Answer
+from emberd_tui.asks import Ask
+from emberd_tui.key_names import code_of
+from emberd_tui.source import ClientSource
+from emberd_tui.states import Live, NoDaemon
+from emberd_tui.view import Prompt, recalled
+
+OLD, NEW = "/run/emberd.sock", "/tmp/b.sock"
+
+
+def typed(text: str) -> list[str]:
+    return [code_of(letter) for letter in text]
+
+
+class Elsewhere:
+    """Gives a scripted source for every address, and keeps them."""
+
+    def __init__(self) -> None:
+        self.sources: list[ScriptedSource] = []
+
+    def __call__(self, address: str) -> ScriptedSource:
+        checked = ClientSource(address).address
+        source = ScriptedSource([Live(changed(SNAPSHOTS[0], pid=777), NOW)], checked)
+        source.answer = answered
+        self.sources.append(source)
+        return source
+
+
+async def test_history_and_plots_start_anew_and_the_old_connection_is_left() -> None:
+    connect = Elsewhere()
+    async with running(past(), (160, 48), connect=connect) as run:
+        assert OLD in (await run.press("3")).split("\n")[0]
+        assert "Connect to: /tmp/b.sock_" in await run.press("d", *typed(NEW))
+        screen = await run.press("enter")
+        assert run.source.is_left
+        assert NEW in screen.split("\n")[0]
+        assert OLD not in screen
+        assert "pid 777" in screen
+        assert "[3 Cache]" in screen
+        assert len(run.app.dashboard.history) == 1
+
+
+async def test_a_wrong_address_is_told_and_the_connection_stays() -> None:
+    async with running(past(), connect=Elsewhere()) as run:
+        screen = await run.press("d", *"http", "colon", "slash", "slash", "x", "enter")
+        assert "✖ 'http://x' is no address of a daemon." in screen
+        assert "● serving" in screen
+        assert not run.source.is_left
+        await run.say(Live(changed(SNAPSHOTS[0], pid=5), NOW + 1))
+        assert run.app.dashboard.history.sample_at(NOW + 1) is not None
+
+
+async def test_escape_leaves_everything_as_it_was() -> None:
+    async with running(past(), connect=Elsewhere()) as run:
+        before = await run.screen()
+        await run.press("d", *typed(NEW))
+        assert await run.press("escape") == before
+        assert await run.press("d", "enter") == before
+
+
+async def test_where_nobody_answers_the_way_back_is_shown_and_offered() -> None:
+    connect = Elsewhere()
+    async with running(past(), connect=connect) as run:
+        await run.press("d", *typed(NEW), "enter")
+        await run.press("d", *typed("/tmp/c.sock"), "enter")
+        other = connect.sources[-1]
+        screen = await run.press("d")
+        assert f"Connect to: _ {NEW}" in screen
+        await run.press("escape")
+        run.app.dashboard = run.app.dashboard.elsewhere("/tmp/c.sock", can_start=False)
+        run.app.dashboard.take(NoDaemon("No daemon answers on /tmp/c.sock.", NOW + 2))
+        screen = await run.press("t")
+        assert "✖ no daemon" in screen
+        assert f"d back to {NEW}" in screen
+        await run.press("d", "enter")
+        assert other.is_left
+        assert run.app.dashboard.frame(NOW).address == NEW
+
+
+async def test_addresses_of_this_run_are_gone_through() -> None:
+    connect = Elsewhere()
+    async with running(past(), connect=connect) as run:
+        for address in (NEW, "/tmp/c.sock", "/var/d.sock"):
+            await run.press("d", *typed(address), "enter")
+        assert "Connect to: /tmp/c.sock_" in await run.press("d", "up")
+        assert f"Connect to: {NEW}_" in await run.press("up")
+        assert f"Connect to: {OLD}_" in await run.press("up", "up")
+        assert "Connect to: /tmp/c.sock_" in await run.press("down", "down")
+        assert f"Connect to: {OLD}_" in await run.press("ctrl+u", *typed("/run"), "up")
+
+
+async def test_an_answer_of_the_old_daemon_is_not_the_new_ones() -> None:
+    held = asyncio.Event()
+
+    class Slow(ScriptedSource):
+        async def ask(self, ask: Ask) -> Answer:
+            await held.wait()
+            return answered(ask)
+
+    def connect(address: str) -> ScriptedSource:
+        return Slow([Live(SNAPSHOTS[0], NOW)], address)
+
+    async with running(past(), connect=connect) as run:
+        await run.press("d", *typed(NEW), "enter", "2")
+        await run.press("d", *typed("/tmp/c.sock"), "enter")
+        held.set()
+        await run.screen()
+        assert run.app.dashboard.frame(NOW).address == "/tmp/c.sock"
+
+
+async def test_pictures_and_recordings_say_that_they_are_all_there_is() -> None:
+    async with running(past()) as run:
+        assert "can show no other daemon" in await run.press("d", *typed(NEW), "enter")
+
+
+@pytest.mark.parametrize(
+    ("text", "step", "then"),
+    [("", -1, "b1"), ("b1", -1, "b2"), ("b2", -1, "b2"), ("b2", 1, "b1"), ("b1", 1, "b")],
+)
+def test_only_offers_that_begin_alike_are_gone_through(text: str, step: int, then: str) -> None:
+    prompt = Prompt("connect", text or "b", ("b1", "a1", "b2"), "b")
+    assert recalled(prompt, step).text == then
+
+
+@pytest.mark.parametrize(
+    ("address", "token", "sent"),
+    [("tcp://localhost:7000", "s3cret", "s3cret"), ("/tmp/x.sock", "s3cret", None)],
+)
+async def test_the_token_of_the_environment_is_for_tcp_alone(
+    monkeypatch: pytest.MonkeyPatch, address: str, token: str, sent: str | None
+) -> None:
+    found: list[object] = []
+
+    def noted(*_: object, **options: object) -> object:
+        found.append(options["token"])
+        return object()
+
+    monkeypatch.setenv("EMBERD_TOKEN", token)
+    monkeypatch.setattr("emberd.client.AsyncClient", noted, raising=False)
+    open_client: Callable[[bool], object] = ClientSource(address)._open
+    open_client(False)
+    assert found == [sent]
+
+
+def test_an_address_with_a_tilde_is_the_file_that_it_means() -> None:
+    assert ClientSource("~/x.sock").address == str(Path.home() / "x.sock")
