@@ -9,6 +9,7 @@ from datetime import UTC
 from itertools import islice
 
 import msgspec
+from textual.events import Paste
 from textual.pilot import Pilot
 
 from emberd.errors import MethodNotFoundError
@@ -138,6 +139,11 @@ class Running:
         await self.pilot.press(*keys)
         return await self.screen()
 
+    async def paste(self, text: str) -> str:
+        """Type all of it at once; returns what is on the screen then."""
+        self.app.post_message(Paste(text))
+        return await self.screen()
+
     async def say(self, *states: State) -> str:
         """Let the source say something; returns what is on the screen then."""
         self.source.say(*states)
@@ -153,9 +159,14 @@ class Running:
 
     async def screen(self) -> str:
         """The text that Textual has been given for every line."""
-        await self.pilot.pause()
-        strips = [self.canvas.render_line(y) for y in range(self.canvas.size.height)]
-        return "\n".join(strip.text for strip in strips)
+        return await screen_text(self.app, self.pilot)
+
+
+async def screen_text(app: DashboardApp, pilot: Pilot[int]) -> str:
+    """The text that Textual has been given for every line."""
+    await pilot.pause()
+    canvas = app.query_one(Canvas)
+    return "\n".join(canvas.render_line(y).text for y in range(canvas.size.height))
 
 
 @asynccontextmanager

@@ -7,11 +7,19 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from dashboard_support import NOW, SNAPSHOTS, ScriptedSource, answered, changed, past, running
+from dashboard_support import (
+    NOW,
+    SNAPSHOTS,
+    Running,
+    ScriptedSource,
+    answered,
+    changed,
+    past,
+    running,
+)
 
 from emberd_tui.answers import Answer
 from emberd_tui.asks import Ask
-from emberd_tui.key_names import code_of
 from emberd_tui.source import ClientSource
 from emberd_tui.states import Live, NoDaemon
 from emberd_tui.view import Prompt, recalled
@@ -19,8 +27,10 @@ from emberd_tui.view import Prompt, recalled
 OLD, NEW = "/run/emberd.sock", "/tmp/b.sock"
 
 
-def typed(text: str) -> list[str]:
-    return [code_of(letter) for letter in text]
+async def connect_to(run: Running, address: str) -> str:
+    await run.press("d")
+    await run.paste(address)
+    return await run.press("enter")
 
 
 class Elsewhere:
@@ -41,7 +51,8 @@ async def test_history_and_plots_start_anew_and_the_old_connection_is_left() -> 
     connect = Elsewhere()
     async with running(past(), (160, 48), connect=connect) as run:
         assert OLD in (await run.press("3")).split("\n")[0]
-        assert "Connect to: /tmp/b.sock_" in await run.press("d", *typed(NEW))
+        assert "Connect to: /t_" in await run.press("d", "slash", "t")
+        assert "Connect to: /tmp/b.sock_" in await run.paste("mp/b.sock")
         screen = await run.press("enter")
         assert run.source.is_left
         assert NEW in screen.split("\n")[0]
@@ -53,7 +64,7 @@ async def test_history_and_plots_start_anew_and_the_old_connection_is_left() -> 
 
 async def test_a_wrong_address_is_told_and_the_connection_stays() -> None:
     async with running(past(), connect=Elsewhere()) as run:
-        screen = await run.press("d", *"http", "colon", "slash", "slash", "x", "enter")
+        screen = await connect_to(run, "http://x")
         assert "✖ 'http://x' is no address of a daemon." in screen
         assert "● serving" in screen
         assert not run.source.is_left
@@ -64,7 +75,7 @@ async def test_a_wrong_address_is_told_and_the_connection_stays() -> None:
 async def test_escape_leaves_everything_as_it_was() -> None:
     async with running(past(), connect=Elsewhere()) as run:
         before = await run.screen()
-        await run.press("d", *typed(NEW))
+        await run.press("d", "a", "b")
         assert await run.press("escape") == before
         assert await run.press("d", "enter") == before
 
@@ -72,8 +83,8 @@ async def test_escape_leaves_everything_as_it_was() -> None:
 async def test_where_nobody_answers_the_way_back_is_shown_and_offered() -> None:
     connect = Elsewhere()
     async with running(past(), connect=connect) as run:
-        await run.press("d", *typed(NEW), "enter")
-        await run.press("d", *typed("/tmp/c.sock"), "enter")
+        await connect_to(run, NEW)
+        await connect_to(run, "/tmp/c.sock")
         other = connect.sources[-1]
         screen = await run.press("d")
         assert f"Connect to: _ {NEW}" in screen
@@ -92,12 +103,14 @@ async def test_addresses_of_this_run_are_gone_through() -> None:
     connect = Elsewhere()
     async with running(past(), connect=connect) as run:
         for address in (NEW, "/tmp/c.sock", "/var/d.sock"):
-            await run.press("d", *typed(address), "enter")
+            await connect_to(run, address)
         assert "Connect to: /tmp/c.sock_" in await run.press("d", "up")
         assert f"Connect to: {NEW}_" in await run.press("up")
         assert f"Connect to: {OLD}_" in await run.press("up", "up")
         assert "Connect to: /tmp/c.sock_" in await run.press("down", "down")
-        assert f"Connect to: {OLD}_" in await run.press("ctrl+u", *typed("/run"), "up")
+        await run.press("ctrl+u")
+        await run.paste("/run")
+        assert f"Connect to: {OLD}_" in await run.press("up")
 
 
 async def test_an_answer_of_the_old_daemon_is_not_the_new_ones() -> None:
@@ -112,8 +125,9 @@ async def test_an_answer_of_the_old_daemon_is_not_the_new_ones() -> None:
         return Slow([Live(SNAPSHOTS[0], NOW)], address)
 
     async with running(past(), connect=connect) as run:
-        await run.press("d", *typed(NEW), "enter", "2")
-        await run.press("d", *typed("/tmp/c.sock"), "enter")
+        await connect_to(run, NEW)
+        await run.press("2")
+        await connect_to(run, "/tmp/c.sock")
         held.set()
         await run.screen()
         assert run.app.dashboard.frame(NOW).address == "/tmp/c.sock"
@@ -121,7 +135,7 @@ async def test_an_answer_of_the_old_daemon_is_not_the_new_ones() -> None:
 
 async def test_pictures_and_recordings_say_that_they_are_all_there_is() -> None:
     async with running(past()) as run:
-        assert "can show no other daemon" in await run.press("d", *typed(NEW), "enter")
+        assert "can show no other daemon" in await connect_to(run, NEW)
 
 
 @pytest.mark.parametrize(

@@ -55,8 +55,8 @@ def found_commands(frame: Frame) -> list[Finding]:
     for command in commands_of(frame):
         match = fuzzy(frame.command.text, command.title)
         if match is not None:
-            # Of those that are as near the shortest, which says the least else.
-            order = (match[0], len(command.title)) if frame.command.text else (0, 0)
+            # Of those that are as near, the one whose words come first.
+            order = match[0], min(match[1], default=0)
             ranked.append((order, Finding(command, match[1])))
     return [finding for _, finding in sorted(ranked, key=lambda pair: pair[0])]
 

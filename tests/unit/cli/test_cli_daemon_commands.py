@@ -146,6 +146,73 @@ def test_the_dashboards_snapshot_can_be_printed_instead(run_cli: Any, daemon: Sm
     assert run_cli("top", "--once").code == run_cli("top", "--json").code == 2
 
 
+def test_the_dashboards_keys_are_listed_as_they_are_set(run_cli: Any, home: Path) -> None:
+    usual = {row["action"]: row for row in run_cli("top", "--keys", "--json").json}
+    assert usual["freeze"]["keys"] == ["Space"]
+    assert usual["inspect"]["screens"] == ["cache"]
+    home.mkdir(exist_ok=True)
+    (home / "config.toml").write_text('[dashboard.keys]\nfreeze = ["f11", "ctrl+f"]\ncopy = ""\n')
+    chosen = {row["action"]: row for row in run_cli("top", "--keys", "--json").json}
+    assert chosen["freeze"]["keys"] == ["F11", "Ctrl+F"]
+    assert chosen["copy"]["keys"] == []
+    assert "F11 Ctrl+F" in run_cli("top", "--keys").out
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ('freez = "f"', "did you mean 'freeze'?"),
+        ('freeze = "spce"', "did you mean 'space'?"),
+        ('freeze = "s"', "'sort'"),
+        ("freeze = 3", "dashboard.keys"),
+    ],
+)
+def test_keys_that_cannot_be_are_told_by_top_and_by_config_check(
+    run_cli: Any, home: Path, line: str, words: str
+) -> None:
+    home.mkdir()
+    (home / "config.toml").write_text(f"[dashboard.keys]\n{line}\n")
+    for command in (["top", "--keys"], ["config", "check"]):
+        outcome = run_cli(*command)
+        assert outcome.code == 1
+        assert "error: INVALID_CONFIG:" in outcome.err
+        assert words in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ([], {"theme": "light", "ascii": True, "interval_s": 2.5}),
+        (
+            ["--theme", "dark", "--no-ascii", "--interval", "4"],
+            {"theme": "dark", "ascii": False, "interval_s": 4.0},
+        ),
+    ],
+)
+def test_options_of_top_outweigh_the_settings(
+    run_cli: Any,
+    home: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    options: list[str],
+    expected: dict[str, object],
+) -> None:
+    home.mkdir()
+    (home / "config.toml").write_text(
+        '[dashboard]\ntheme = "light"\nascii = true\ninterval_s = 2.5\nkeys.freeze = "f"\n'
+    )
+    found: dict[str, object] = {}
+
+    def noted(_socket: str | None, **options: object) -> int:
+        found.update(options)
+        return 0
+
+    monkeypatch.setattr("emberd_tui.run", noted)
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    assert run_cli("top", *options).code == 0
+    assert found == {**expected, "demo": False, "keys": {"freeze": "f"}}
+
+
 def test_an_error_of_the_daemon_keeps_its_code(run_cli: Any, daemon: SmallDaemon) -> None:
     def refuse(_texts: list[str]) -> None:
         from emberd.errors import ModelNotFoundError
