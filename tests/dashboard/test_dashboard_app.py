@@ -112,6 +112,7 @@ async def test_y_copies_the_selected_client_or_all_figures() -> None:
     async with running(past()) as run:
         assert "The snapshot is copied as JSON." in await run.press("y")
         assert json.loads(run.app.clipboard)["daemon"]["pid"] == SNAPSHOTS[-1].daemon.pid
+        assert "is copied" not in await run.press("t")
         assert "is copied as JSON" in await run.press("down", "y")
         assert json.loads(run.app.clipboard)["name"] == "jupyter"
 

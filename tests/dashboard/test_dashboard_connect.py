@@ -62,6 +62,25 @@ async def test_history_and_plots_start_anew_and_the_old_connection_is_left() -> 
         assert len(run.app.dashboard.history) == 1
 
 
+async def test_on_a_narrow_terminal_the_second_line_has_the_address() -> None:
+    async with running(past(), (60, 16), connect=Elsewhere()) as run:
+        assert OLD not in await run.screen()
+        assert NEW in (await connect_to(run, NEW)).split("\n")[1]
+
+
+async def test_the_line_is_seen_while_the_help_is_open() -> None:
+    async with running(past()) as run:
+        assert "Connect to: _" in await run.press("question_mark", "d")
+
+
+async def test_a_daemon_of_somebody_else_is_not_started() -> None:
+    async with running(past()) as run:
+        run.source.can_start = False
+        await run.say(NoDaemon("Nobody answers.", NOW + 2))
+        assert "Only your own daemon" in await run.press("s")
+        assert run.source.asked == []
+
+
 async def test_a_wrong_address_is_told_and_the_connection_stays() -> None:
     async with running(past(), connect=Elsewhere()) as run:
         screen = await connect_to(run, "http://x")

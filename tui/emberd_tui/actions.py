@@ -155,5 +155,10 @@ class Actions(Shell):
             self._source.retry()
 
     def action_start(self) -> None:
-        if not self.dashboard.is_live:
+        if self.dashboard.is_live:
+            return
+        if self._source.can_start:
             self._source.start()
+        else:
+            self.dashboard.pages.say_error("Only your own daemon, on its usual socket, is started.")
+        self._repaint()

@@ -31,8 +31,10 @@ class DashboardApp(Mouse):
             self._change()
         else:
             is_live = self.dashboard.is_live
+            message = pages.view.message
             if key := self._keys.find(event.key, pages.screen, is_live=is_live):
                 await self.run_action(key.action)
+            pages.hush(message)
 
     async def _press_command(self, event: events.Key) -> None:
         if event.key == "enter":

@@ -94,6 +94,8 @@ def paint(frame: Frame, width: int, height: int) -> Picture:
     if snapshot is None:
         _lay_over(lines, notice_box(frame, width, height - 2), width)
     _lay_over(lines, _overlay_box(frame, width, height), width)
+    if frame.view.prompt or frame.view.confirm:
+        lines[-2] = message_line(frame, width)  # whoever types must see it
     places: dict[Place, Rect] = {
         "header": Rect(0, 0, width, 1),
         "status": Rect(0, 1, width, 1),

@@ -150,6 +150,12 @@ class Selection:
         self._change(message=Message(f"{name} is copied as JSON."))
         return msgspec.json.encode(data).decode()
 
+    def hush(self, message: Message | None) -> None:
+        """Take this message from the overview, where it covers a line of the panels."""
+        view = self.views["overview"]
+        if message is not None and view.message is message:
+            self.views["overview"] = replace(view, message=None)
+
     def _follow(self, screen: ScreenName, words: str) -> None:
         before = self.screen
         self.go(screen)

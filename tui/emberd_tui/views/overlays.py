@@ -42,7 +42,7 @@ def help_box(frame: Frame, width: int, height: int) -> list[Line]:
 
 
 def _all_commands(frame: Frame) -> Line:
-    key = frame.keys.shown("commands")
+    key = frame.keys.shown("commands") or frame.glyphs.ellipsis
     return Span(key, "key", "commands"), Span(" shows all of them", "muted", "commands")
 
 

@@ -15,6 +15,9 @@ from emberd_tui.views.requests import latency_fields
 
 __all__ = ["retry_hint", "status"]
 
+_WIDE = 120  # the first line has the address from about here on
+_ADDRESS = 28
+
 
 def status(frame: Frame, width: int) -> list[Line]:
     """One line, `width` cells; blank while a notice says it all."""
@@ -36,12 +39,21 @@ def _ok(frame: Frame, snapshot: Snapshot, width: int) -> Line:
     left: list[tuple[int, Line]] = [
         (0, (Span(f"{frame.glyphs.good} ok", "good"),)),
         (0, plugin_problems(snapshot, frame.glyphs)),
+        (2, _elsewhere(frame, width)),
         (3, figure(rate(stats.per_s), " requests/s", 16, "strong")),
         (4, figure(count(stats.in_flight), " in flight", 13, "strong")),
         (5, figure(count(stats.failed), " failed", 10, failed)),
         *((min(rank, 1), line) for rank, line in latency_fields(stats.latency, frame.glyphs)[:3]),
     ]
     return pack(left, width)
+
+
+def _elsewhere(frame: Frame, width: int) -> Line:
+    """The address, once there have been several, where the first line has no room for it."""
+    if not frame.offers or width >= _WIDE:
+        return ()
+    tail = frame.address[-_ADDRESS:]
+    return (Span(clean(tail), "faint", "connect"),)
 
 
 def _degraded(frame: Frame, snapshot: Snapshot, width: int) -> Line:
