@@ -98,6 +98,15 @@ async def test_a_second_click_on_a_client_leads_to_its_requests() -> None:
         assert "[2 Requests]" in await run.click_on("rag-service")
 
 
+@pytest.mark.parametrize("key", ["down", "slash", "enter"])
+async def test_clients_that_had_no_room_take_the_screen_when_they_are_meant(key: str) -> None:
+    async with running(past(), (60, 16)) as run:
+        assert "╭─ Clients" not in await run.screen()
+        screen = await run.press(key)
+        assert "╭─ Clients" in screen
+        assert screen.count("╭") == 1
+
+
 async def test_clients_are_filtered_by_name() -> None:
     async with running(past()) as run:
         screen = await run.press("slash", *"notes")

@@ -5,7 +5,8 @@ import pytest
 from dashboard_support import NOW, SNAPSHOTS, changed, dashboard_of, past
 
 from emberd.wire.snapshot import ClientStats, Snapshot
-from emberd_tui.dashboard import Dashboard, client_order, smooth_rates
+from emberd_tui.client_order import client_order, smooth_rates
+from emberd_tui.dashboard import Dashboard
 from emberd_tui.frame import WINDOWS_S
 from emberd_tui.states import Live, Lost
 

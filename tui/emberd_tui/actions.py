@@ -34,6 +34,7 @@ class Actions(Shell):
         rect = picture.places.get("rows") or picture.places.get("clients")
         page = max(rect.height - 3, 1) if rect else 1
         step = _MOVES.get(where) or _PAGES[where] * page
+        self._show_rows()
         self.dashboard.pages.move(step, picture.most_scroll)
         self._change()
 
@@ -47,6 +48,7 @@ class Actions(Shell):
         self._change()
 
     def action_open(self) -> None:
+        self._show_rows()
         self.dashboard.pages.open()
         self._change()
 
@@ -59,7 +61,14 @@ class Actions(Shell):
             pages.toggle_zoom()
         self._repaint()
 
+    def _show_rows(self) -> None:
+        """Where the overview has no room for its rows, they take the whole screen."""
+        pages = self.dashboard.pages
+        if pages.screen == "overview" and "clients" not in self._canvas.picture.places:
+            pages.show_panel("clients")
+
     def action_words(self) -> None:
+        self._show_rows()
         self.dashboard.pages.prompt()
         self._repaint()
 

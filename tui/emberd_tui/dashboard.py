@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import tzinfo
 from typing import Any
 
 from emberd.errors import EmberdError
 from emberd.wire.insight import HistoryColumns
-from emberd.wire.snapshot import ClientStats, Snapshot
+from emberd.wire.snapshot import Snapshot
 from emberd_tui.answers import Answer
 from emberd_tui.asks import Ask
 from emberd_tui.axis import HEADROOM, Axis, decade_axis, linear_axis, settle
+from emberd_tui.client_order import client_order, smooth_rates
 from emberd_tui.commands import found_commands
 from emberd_tui.frame import SORTS, WINDOWS_S, Frame, Overlay, Sort
 from emberd_tui.glyphs import UNICODE, Glyphs
@@ -25,11 +26,10 @@ from emberd_tui.past import samples_of
 from emberd_tui.states import Connecting, Live, State
 from emberd_tui.view import CommandLine, edited
 
-__all__ = ["Dashboard", "client_order", "smooth_rates"]
+__all__ = ["Dashboard"]
 
 # Rows that change places every second cannot be read: they are sorted by what lasts, now and then.
 _REORDER_S = 5.0
-_HALF_LIFE_S = 4.0
 _CURSOR_STEPS = 60
 _COMMAND_MOVES = {"up": -1, "down": 1, "pageup": -8, "pagedown": 8}
 
@@ -272,34 +272,6 @@ class Dashboard:
             order = client_order(snapshot.clients, frame.sort, self._smooth_rates)
             self._frame = replace(frame, client_order=order)
             self._ordered_at = now
-
-
-def smooth_rates(before: Mapping[int, float], snapshot: Snapshot) -> dict[int, float]:
-    """Texts/s by client id, smoothed over some seconds: most clients ask in bursts."""
-    keep = 0.5 ** (snapshot.window_s / _HALF_LIFE_S)
-    return {
-        client.id: keep * before.get(client.id, client.texts_per_s)
-        + (1 - keep) * client.texts_per_s
-        for client in snapshot.clients
-    }
-
-
-def client_order(
-    clients: Sequence[ClientStats], sort: Sort, rates: Mapping[int, float]
-) -> tuple[int, ...]:
-    """The clients' ids, sorted; equal ones by name and id, so that idle rows stay put."""
-
-    def key(client: ClientStats) -> float:
-        figures = {
-            "rate": -rates.get(client.id, client.texts_per_s),
-            "hit": -client.hit_ratio,
-            "p99": -client.p99_ms,
-            "name": 0.0,
-        }
-        return figures[sort]
-
-    ordered = sorted(clients, key=lambda client: (key(client), client.name, client.id))
-    return tuple(client.id for client in ordered)
 
 
 def _axes(history: History, now: float, window_s: float, *, headroom: float) -> tuple[Axis, Axis]:

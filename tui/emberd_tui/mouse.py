@@ -61,9 +61,13 @@ class Mouse(Actions):
             self._repaint()
         elif self._plot_at(event) is not None:
             self.action_zoom(step)
-        else:
+        elif self._has_rows():
             self.dashboard.pages.move(step * _WHEEL_ROWS, self._canvas.picture.most_scroll)
             self._change()
+
+    def _has_rows(self) -> bool:
+        places = self._canvas.picture.places
+        return self.dashboard.pages.screen != "overview" or "clients" in places
 
     def _plot_at(self, event: events.MouseEvent) -> Rect | None:
         found = self._canvas.picture.place_at(event.x, event.y)

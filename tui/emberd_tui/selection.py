@@ -117,9 +117,13 @@ class Selection:
         """The panel that is pointed at takes the whole screen, or the next of `panels`; after the
         last one all are shown again."""
         if self.view.panel in panels:
-            self._change(panel=[*panels, ""][panels.index(self.view.panel) + 1])
+            self.show_panel([*panels, ""][panels.index(self.view.panel) + 1])
         else:
-            self._change(panel=pointed if pointed in panels else panels[0])
+            self.show_panel(pointed if pointed in panels else panels[0])
+
+    def show_panel(self, panel: str) -> None:
+        """This panel of the overview takes the whole screen; all are shown for ""."""
+        self._change(panel=panel)
 
     def next_sort(self) -> None:
         """Sort by the next column."""
