@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -21,7 +21,7 @@ from dashboard_support import (
 from emberd_tui.answers import Answer
 from emberd_tui.asks import Ask
 from emberd_tui.source import ClientSource
-from emberd_tui.states import Live, NoDaemon
+from emberd_tui.states import Live, NoDaemon, State
 from emberd_tui.view import Prompt, recalled
 
 OLD, NEW = "/run/emberd.sock", "/tmp/b.sock"
@@ -36,12 +36,14 @@ async def connect_to(run: Running, address: str) -> str:
 class Elsewhere:
     """Gives a scripted source for every address, and keeps them."""
 
-    def __init__(self) -> None:
+    def __init__(self, states: Mapping[str, State] | None = None) -> None:
         self.sources: list[ScriptedSource] = []
+        self._states = states or {}
 
     def __call__(self, address: str) -> ScriptedSource:
         checked = ClientSource(address).address
-        source = ScriptedSource([Live(changed(SNAPSHOTS[0], pid=777), NOW)], checked)
+        live = Live(changed(SNAPSHOTS[0], pid=777), NOW)
+        source = ScriptedSource([self._states.get(checked, live)], checked)
         source.answer = answered
         self.sources.append(source)
         return source
@@ -100,22 +102,17 @@ async def test_escape_leaves_everything_as_it_was() -> None:
 
 
 async def test_where_nobody_answers_the_way_back_is_shown_and_offered() -> None:
-    connect = Elsewhere()
+    nobody = NoDaemon("No daemon answers on /tmp/b.sock.", NOW + 2)
+    connect = Elsewhere({NEW: nobody})
     async with running(past(), connect=connect) as run:
-        await connect_to(run, NEW)
-        await connect_to(run, "/tmp/c.sock")
-        other = connect.sources[-1]
-        screen = await run.press("d")
-        assert f"Connect to: _ {NEW}" in screen
-        await run.press("escape")
-        run.app.dashboard = run.app.dashboard.elsewhere("/tmp/c.sock", can_start=False)
-        run.app.dashboard.take(NoDaemon("No daemon answers on /tmp/c.sock.", NOW + 2))
-        screen = await run.press("t")
+        screen = await connect_to(run, NEW)
         assert "✖ no daemon" in screen
-        assert f"d back to {NEW}" in screen
-        await run.press("d", "enter")
-        assert other.is_left
-        assert run.app.dashboard.frame(NOW).address == NEW
+        assert nobody.reason in screen
+        assert f"d back to {OLD}" in screen
+        assert f"Connect to: _ {OLD}" in await run.press("d")
+        assert "● serving" in await run.press("enter")
+        assert connect.sources[0].is_left
+        assert run.app.dashboard.frame(NOW).address == OLD
 
 
 async def test_addresses_of_this_run_are_gone_through() -> None:
@@ -132,12 +129,14 @@ async def test_addresses_of_this_run_are_gone_through() -> None:
         assert f"Connect to: {OLD}_" in await run.press("up")
 
 
-async def test_an_answer_of_the_old_daemon_is_not_the_new_ones() -> None:
+async def test_nothing_is_awaited_of_a_daemon_that_was_left() -> None:
     held = asyncio.Event()
+    answered_by: set[str] = set()
 
     class Slow(ScriptedSource):
         async def ask(self, ask: Ask) -> Answer:
             await held.wait()
+            answered_by.add(self.address)
             return answered(ask)
 
     def connect(address: str) -> ScriptedSource:
@@ -149,7 +148,7 @@ async def test_an_answer_of_the_old_daemon_is_not_the_new_ones() -> None:
         await connect_to(run, "/tmp/c.sock")
         held.set()
         await run.screen()
-        assert run.app.dashboard.frame(NOW).address == "/tmp/c.sock"
+        assert answered_by == {"/tmp/c.sock"}
 
 
 async def test_pictures_and_recordings_say_that_they_are_all_there_is() -> None:
