@@ -101,6 +101,9 @@ class CacheSettings(_Section, frozen=True, kw_only=True):
     """Age at which a record is a miss; 0 means never."""
     sliding_ttl: bool = False
     """Count the age from the last hit instead of from the writing."""
+    top_texts: Annotated[int, msgspec.Meta(ge=0, le=1_000)] = 0
+    """Texts with the most hits whose first 200 characters are kept in memory, by namespace, for
+    `emberd cache top`; 0 keeps none."""
     commit_ms: Annotated[int, msgspec.Meta(ge=10, le=5_000)] = 100
     """Longest time that a fresh vector waits for its group commit."""
     namespaces: dict[str, NamespaceSettings] = msgspec.field(

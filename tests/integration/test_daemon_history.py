@@ -166,6 +166,44 @@ def test_a_look_counts_neither_as_hit_nor_as_miss(client: Client) -> None:
     assert before.texts.received == after.texts.received
 
 
+def test_top_texts_are_off_until_they_are_asked_for(client: Client) -> None:
+    client.embed(["a text", "a text"])
+    client.embed("a text")
+    found = client.top_texts()
+    assert (found.kept, found.texts) == (0, [])
+    assert "top_texts = 20" in found.message
+
+
+def test_top_texts_are_those_of_the_namespace_and_go_with_it(make_daemon: MakeDaemon) -> None:
+    daemon = make_daemon(
+        EMBERD_CACHE__TOP_TEXTS="2", EMBERD_CACHE__NAMESPACES__NOTES__MEMORY_MIB="1"
+    )
+    assert daemon.start()["state"] == "ready"
+    with daemon.client() as client:
+        for texts in (["often", "x" * 500, "once"], ["often", "x" * 500, "once"], ["often"] * 3):
+            client.embed(texts)
+        client.embed(["often", "x" * 500])
+        for _ in range(2):
+            client.embed("a secret of the notes", namespace="notes")
+        found = client.top_texts()
+        assert [(each.text, each.hits) for each in found.texts] == [("often", 5), ("x" * 200, 2)]
+        assert (found.kept, found.hits, found.texts[1].characters) == (2, 8, 500)
+        assert [each.text for each in client.top_texts("notes").texts] == ["a secret of the notes"]
+        with pytest.raises(NamespaceNotFoundError):
+            client.top_texts("nobody")
+        with pytest.raises(InvalidParamsError):
+            client.top_texts(limit=0)
+        client.cache_clear("default")
+        assert client.top_texts().texts == []
+        assert client.top_texts("notes").texts
+        daemon.stop()
+    assert daemon.start()["state"] == "ready"
+    with daemon.client() as client:
+        assert client.top_texts("notes").texts == []
+        client.embed("a secret of the notes", namespace="notes")  # of the tier on disk
+        assert [each.hits for each in client.top_texts("notes").texts] == [1]
+
+
 @pytest.mark.parametrize(
     ("options", "error"),
     [

@@ -24,7 +24,7 @@ from emberd.client.settings import ClientSettings, Timeout
 from emberd.client.steps import Await, Greet, Start, Step, Steps
 from emberd.errors import InvalidRequestError
 from emberd.wire.hello import Welcome
-from emberd.wire.insight import CacheInspection, HistoryColumns, LogLines, RequestRows
+from emberd.wire.insight import CacheInspection, HistoryColumns, LogLines, RequestRows, TopTexts
 from emberd.wire.snapshot import CacheStats, PluginStats, Snapshot
 
 if TYPE_CHECKING:
@@ -225,6 +225,12 @@ class AsyncClient(AsyncCollectionCalls):
                 namespace=namespace,
             )
         )
+
+    async def top_texts(
+        self, namespace: str | None = None, *, limit: int | None = None
+    ) -> TopTexts:
+        """The texts of a namespace with the most hits, where `cache.top_texts` keeps any."""
+        return await self._run(calls.cache_top(self._settings, namespace=namespace, limit=limit))
 
     async def models_list(self) -> list[dict[str, Any]]:
         """One map a model that is loaded, stored or available."""

@@ -20,7 +20,7 @@ from emberd.errors import (
     RequestTimeoutError,
 )
 from emberd.wire.hello import Welcome
-from emberd.wire.insight import CacheInspection, HistoryColumns, LogLines, RequestRows
+from emberd.wire.insight import CacheInspection, HistoryColumns, LogLines, RequestRows, TopTexts
 from emberd.wire.snapshot import CacheStats, PluginStats, Snapshot
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ __all__ = [
     "cache_clear",
     "cache_inspect",
     "cache_stats",
+    "cache_top",
     "given",
     "hello",
     "logs_tail",
@@ -224,6 +225,11 @@ def cache_inspect(settings: ClientSettings, text: str, **options: Any) -> Steps[
     """What each tier has of a text."""
     params = {"text": text, **given(options)}
     return read((yield from request(settings, "cache.inspect", params)), CacheInspection)
+
+
+def cache_top(settings: ClientSettings, **options: Any) -> Steps[TopTexts]:
+    """The texts of a namespace with the most hits."""
+    return read((yield from request(settings, "cache.top", given(options))), TopTexts)
 
 
 def models_list(settings: ClientSettings) -> Steps[list[dict[str, Any]]]:

@@ -25,7 +25,7 @@ from emberd.client.steps import Await, Greet, Start, Step, Steps
 from emberd.client.sync_collections import CollectionCalls
 from emberd.errors import InvalidRequestError
 from emberd.wire.hello import Welcome
-from emberd.wire.insight import CacheInspection, HistoryColumns, LogLines, RequestRows
+from emberd.wire.insight import CacheInspection, HistoryColumns, LogLines, RequestRows, TopTexts
 from emberd.wire.snapshot import CacheStats, PluginStats, Snapshot
 
 if TYPE_CHECKING:
@@ -220,6 +220,10 @@ class Client(CollectionCalls):
                 namespace=namespace,
             )
         )
+
+    def top_texts(self, namespace: str | None = None, *, limit: int | None = None) -> TopTexts:
+        """The texts of a namespace with the most hits, where `cache.top_texts` keeps any."""
+        return self._run(calls.cache_top(self._settings, namespace=namespace, limit=limit))
 
     def models_list(self) -> list[dict[str, Any]]:
         """One map a model that is loaded, stored or available."""

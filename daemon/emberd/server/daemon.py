@@ -45,6 +45,7 @@ from emberd.service.statistics import Statistics
 from emberd.service.subscriptions import Snapshots
 from emberd.telemetry import EventLog
 from emberd.telemetry.log_ring import LogRing
+from emberd.telemetry.top_texts import TopTextCounts
 
 if TYPE_CHECKING:
     from emberd.server.http import Gateway
@@ -186,6 +187,8 @@ class Daemon:
         settings = self._settings
         self._sessions = Sessions(settings.limits, self._statistics, self._events)
         computations = Computations(self._engine, self._cache, self._statistics)
+        kept = settings.cache.top_texts
+        top_texts = TopTextCounts(kept) if kept else None
         embedding = EmbeddingService(
             self._registry,
             self._cache,
@@ -195,6 +198,7 @@ class Daemon:
             frozenset({"default", *settings.cache.namespaces}),
             Admission(self._plugins.limiters) if self._plugins.limiters else None,
             fallbacks=Fallbacks(self._registry, self._events),
+            top_texts=top_texts,
         )
         collections = CollectionService(
             self._collections, embedding, self._registry, settings.limits, self._events
@@ -228,6 +232,7 @@ class Daemon:
             plugins=self._plugins,
             requests=self._requests,
             logs=self._logs,
+            top_texts=top_texts,
             shut_down=self._request_stop_soon,
         )
         self._sessions.serve(

@@ -202,6 +202,15 @@ METHODS: dict[str, Method] = {
             ("NAMESPACE_NOT_FOUND", "TEXT_TOO_LONG", *_MODEL_ERRORS),
         ),
         Method(
+            "cache.top",
+            p.TopTextsParams,
+            "The texts of one namespace with the most hits; without any and with a message where "
+            "cache.top_texts is 0.",
+            "{namespace, kept, message, since, hits, texts: [{text, characters, hits, over}]}",
+            ("NAMESPACE_NOT_FOUND",),
+            is_listed=False,
+        ),
+        Method(
             "models.list",
             p.NoParams,
             "Models that are loaded, stored or in the catalog.",

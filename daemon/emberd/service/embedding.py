@@ -9,6 +9,7 @@ import asyncio
 import time
 from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass, field
+from itertools import compress
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,7 @@ from emberd.service.registry import LoadedModel, ModelRegistry
 from emberd.service.replies import reply_of, vectors_of
 from emberd.service.statistics import Statistics
 from emberd.service.trace import current_trace
+from emberd.telemetry.top_texts import TopTextCounts
 
 __all__ = ["EmbeddingService", "Work"]
 
@@ -76,6 +78,7 @@ class EmbeddingService:
         namespaces: frozenset[str],
         admission: Admission | None = None,
         fallbacks: Fallbacks | None = None,
+        top_texts: TopTextCounts | None = None,
     ) -> None:
         self._registry = registry
         self._cache = cache
@@ -85,6 +88,7 @@ class EmbeddingService:
         self._namespaces = namespaces
         self._admission = admission
         self._fallbacks = fallbacks
+        self._top_texts = top_texts
 
     def embed(
         self, params: EmbedParams, caller: Caller
@@ -119,6 +123,8 @@ class EmbeddingService:
         found = len(texts) - values.count(None)
         if found:
             work.hits["memory"] = found
+            if self._top_texts is not None:
+                self._top_texts.count(space.namespace, compress(texts, values))
         return work
 
     async def vectors(
@@ -271,6 +277,8 @@ class EmbeddingService:
         rest = [index for index, value in enumerate(values) if value is None]
         found = {texts[i]: value for i, value in enumerate(values) if value is not None}
         self._take(work, missing, found)
+        if self._top_texts is not None:
+            self._top_texts.count(work.space.namespace, found)
         if rest:
             rest_texts, rest_keys = [texts[i] for i in rest], [keys[i] for i in rest]
             self._take(work, missing, await self._compute(work, rest_texts, rest_keys))

@@ -37,6 +37,7 @@ __all__ = [
     "SimilarityParams",
     "StatsParams",
     "SubscribeParams",
+    "TopTextsParams",
     "UnsubscribeParams",
     "UpsertParams",
     "bind",
@@ -244,6 +245,13 @@ class InspectParams(Params, frozen=True):
     namespace: Annotated[
         str | None, Meta(description="the cache namespace; null is the connection's")
     ] = None
+
+
+class TopTextsParams(Params, frozen=True):
+    namespace: Annotated[
+        str | None, Meta(description="the cache namespace; null is the connection's")
+    ] = None
+    limit: Annotated[int, Meta(ge=1, le=1_000, description="texts to answer, at most")] = 20
 
 
 class ModelParams(Params, frozen=True):

@@ -34,13 +34,19 @@ from emberd.service.registry import ModelRegistry
 from emberd.service.request_log import RequestLog
 from emberd.service.subscriptions import Snapshots
 from emberd.telemetry.log_ring import LogRing
+from emberd.telemetry.top_texts import TopTextCounts
 from emberd.wire.hello import PROTOCOL_VERSION
+from emberd.wire.insight import TopTexts
 from emberd.wire.vectors import encode_vectors, vectors_to_lists
 
 __all__ = ["Service"]
 
 _ALLOWED_WHILE_DRAINING = frozenset(
     {"hello", "ping", "stats", "stats.history", "requests.list", "logs.tail", "shutdown"}
+)
+_TOP_TEXTS_OFF = (
+    "No texts are kept. To keep the 20 with the most hits, in memory alone, put `top_texts = 20` "
+    "under [cache] in the settings file (`emberd config path`) and run `emberd restart`."
 )
 _SCORES_LIMIT = 16_000_000  # 64 MB of float32
 
@@ -63,6 +69,7 @@ class Service:
         plugins: Plugins,
         requests: RequestLog,
         logs: LogRing,
+        top_texts: TopTextCounts | None,
         shut_down: Callable[[str], None],
     ) -> None:
         self._settings = settings
@@ -75,6 +82,7 @@ class Service:
         self._plugins = plugins
         self._requests = requests
         self._logs = logs
+        self._top_texts = top_texts
         self._shut_down = shut_down
         self.is_draining = False
         self._inspector = CacheInspector(cache, engine, registry, embedding)
@@ -174,10 +182,19 @@ class Service:
     async def _cache_clear(self, params: p.CacheClearParams, caller: Caller) -> dict[str, int]:
         if params.namespace is not None:
             self._embedding.namespace_of(params.namespace, caller)
-        return await self._cache.clear(params.namespace)
+        removed = await self._cache.clear(params.namespace)
+        if self._top_texts is not None:
+            self._top_texts.clear(params.namespace)
+        return removed
 
     def _cache_inspect(self, params: p.InspectParams, caller: Caller) -> Result:
         return self._inspector.inspect(params, caller)
+
+    def _cache_top(self, params: p.TopTextsParams, caller: Caller) -> Result:
+        namespace = self._embedding.namespace_of(params.namespace, caller)
+        if self._top_texts is None:
+            return msgspec.to_builtins(TopTexts(namespace=namespace, message=_TOP_TEXTS_OFF))
+        return msgspec.to_builtins(self._top_texts.top(namespace, params.limit))
 
     def _collections_create(self, params: p.CreateParams, caller: Caller) -> Result:
         return self._collections.create(params)

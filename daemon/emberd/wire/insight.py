@@ -19,6 +19,8 @@ __all__ = [
     "RequestRows",
     "RequestStages",
     "TierFinding",
+    "TopText",
+    "TopTexts",
 ]
 
 
@@ -88,6 +90,33 @@ class CacheInspection(_Part, frozen=True, kw_only=True):
     """In the order they are asked."""
     tokens: int = 0
     """That the model reads, or has read; an estimate for a plugin's model that has not."""
+
+
+class TopText(_Part, frozen=True, kw_only=True):
+    """A text and how often the cache has answered it."""
+
+    text: str
+    """Its first 200 characters."""
+    characters: int = 0
+    """Of the whole text."""
+    hits: int = 0
+    over: int = 0
+    """By how much `hits` may be too many, at most: it took another text's place in the count."""
+
+
+class TopTexts(_Part, frozen=True, kw_only=True):
+    """The texts of a namespace with the most hits, most first."""
+
+    namespace: str
+    kept: int = 0
+    """`cache.top_texts` of the settings; 0 is off, and then there are no texts."""
+    message: str = ""
+    """How to turn it on, where it is off."""
+    since: float = 0.0
+    """When the counting began; 0 before the first hit."""
+    hits: int = 0
+    """Of all texts of the namespace since then."""
+    texts: list[TopText] = []
 
 
 class RequestStages(_Part, frozen=True, kw_only=True):

@@ -32,6 +32,8 @@ from emberd.wire.insight import (
     RequestRows,
     RequestStages,
     TierFinding,
+    TopText,
+    TopTexts,
 )
 from emberd.wire.snapshot import (
     CacheStats,
@@ -228,6 +230,17 @@ class SmallDaemon:
                 tiers=tiers,
                 tokens=len(params["text"].split()),
             )
+        )
+
+    def on_cache_top(self, params: dict[str, Any]) -> Any:
+        if params.get("namespace") == "notes":
+            return msgspec.to_builtins(TopTexts(namespace="notes", message="Set it."))
+        texts = [
+            TopText(text="two\x1b[31m\nwords", characters=1_500, hits=1_200),
+            TopText(text="another", characters=7, hits=300, over=2),
+        ]
+        return msgspec.to_builtins(
+            TopTexts(namespace="default", kept=20, hits=3_000, texts=texts[: params["limit"]])
         )
 
     def on_models_list(self, _params: dict[str, Any]) -> Any:

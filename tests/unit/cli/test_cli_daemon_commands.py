@@ -253,6 +253,24 @@ def test_inspecting_a_text_says_which_tiers_have_it(run_cli: Any, daemon: SmallD
 
 
 @pytest.mark.usefixtures("daemon")
+def test_the_texts_with_the_most_hits_are_a_table(run_cli: Any) -> None:
+    outcome = run_cli("cache", "top")
+    assert outcome.code == 0
+    header, first, second = outcome.out.splitlines()
+    assert header.split() == ["HITS", "SHARE", "OVER", "CHARS", "TEXT"]
+    assert first.split() == ["1,200", "40%", "-", "1,500", "two", "[31m", "words"]
+    assert second.split() == ["300", "10%", "2", "7", "another"]
+    assert len(run_cli("cache", "top", "-n", "1", "--json").json["texts"]) == 1
+
+
+@pytest.mark.usefixtures("daemon")
+def test_top_texts_that_are_off_say_how_to_turn_them_on(run_cli: Any) -> None:
+    outcome = run_cli("cache", "top", "--namespace", "notes")
+    assert (outcome.code, outcome.out, outcome.err) == (1, "", "Set it.\n")
+    assert run_cli("cache", "top", "--namespace", "notes", "--json").json["kept"] == 0
+
+
+@pytest.mark.usefixtures("daemon")
 def test_requests_are_a_table_with_where_their_time_went(run_cli: Any) -> None:
     header, failed, slow = run_cli("requests").out.splitlines()
     assert header.split() == ["ID", "TIME", "METHOD", "CLIENT", "TEXTS", "HITS", "MS", "WHERE"]

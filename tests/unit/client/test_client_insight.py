@@ -17,6 +17,8 @@ from emberd.wire.insight import (
     RequestRows,
     RequestStages,
     TierFinding,
+    TopText,
+    TopTexts,
 )
 
 
@@ -85,9 +87,25 @@ def test_a_look_into_the_cache_says_what_each_tier_has(daemon: TestDaemon, clien
     assert daemon.asked == [("cache.inspect", {"text": "a text", "prompt": "query"})]
 
 
+def test_top_texts_are_those_of_one_namespace(daemon: TestDaemon, client: Any) -> None:
+    text = {"text": "a text", "characters": 6, "hits": 9, "over": 1}
+    daemon.handlers["cache.top"] = lambda params: {
+        "namespace": "notes",
+        "kept": 20,
+        "hits": 12,
+        "texts": [text],
+    }
+    expected = TopText(text="a text", characters=6, hits=9, over=1)
+    found = client.top_texts("notes", limit=5)
+    assert found == TopTexts(namespace="notes", kept=20, hits=12, texts=[expected])
+    client.top_texts()
+    assert [params for _, params in daemon.asked] == [{"namespace": "notes", "limit": 5}, {}]
+
+
 @pytest.mark.parametrize(
     ("method", "call"),
     [
+        ("cache.top", lambda client: client.top_texts()),
         ("stats.history", lambda client: client.stats_history()),
         ("requests.list", lambda client: client.requests()),
         ("logs.tail", lambda client: client.log_lines()),

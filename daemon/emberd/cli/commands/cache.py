@@ -20,10 +20,10 @@ from emberd.cli.printing import (
 )
 
 if TYPE_CHECKING:
-    from emberd.wire.insight import CacheInspection
+    from emberd.wire.insight import CacheInspection, TopTexts
     from emberd.wire.snapshot import CacheStats
 
-__all__ = ["command", "inspection_lines", "stats_lines"]
+__all__ = ["command", "inspection_lines", "stats_lines", "top_lines"]
 
 
 @click.group(cls=Group, name="cache")
@@ -34,6 +34,7 @@ def command() -> None:
     Examples:
       $ emberd cache stats
       $ emberd cache inspect "hello, world"
+      $ emberd cache top
       $ emberd cache clear --namespace default
     """
 
@@ -151,6 +152,58 @@ def inspection_lines(found: CacheInspection) -> list[str]:
     header = ["TIER", "FOUND", "AGE", "SIZE", "NORM"]
     lines = [*pair_lines(head), "", *table_lines(header, rows, right="AGE SIZE NORM")]
     return lines + [f"  {tier.tier}: {tier.message}" for tier in found.tiers if tier.message]
+
+
+@command.command()
+@click.option("--namespace", metavar="NAME", help="Of this one; the default one else.")
+@click.option(
+    "-n",
+    "--limit",
+    type=click.IntRange(1, 1_000),
+    default=20,
+    show_default=True,
+    help="Texts to print, at most.",
+)
+@click.option("--json", "as_json", is_flag=True, help="A JSON object.")
+@pass_app
+def top(app: App, namespace: str | None, limit: int, as_json: bool) -> int:
+    """Print the texts that the cache has answered most often.
+
+    Off until the setting `cache.top_texts` asks for it: 20 keeps the first 200 characters of 20
+    texts a namespace, in memory alone. Exit code 1 where it is off.
+
+    \b
+    Examples:
+      $ emberd cache top
+      $ emberd cache top --namespace notes -n 5 --json
+    """
+    with app.client() as client:
+        found = client.top_texts(namespace, limit=limit)
+    if as_json:
+        print_json(found)
+    elif not found.kept:
+        click.echo(found.message, err=True)
+    else:
+        click.echo("\n".join(top_lines(found)))
+    return 0 if found.kept else 1
+
+
+def top_lines(found: TopTexts) -> list[str]:
+    """A line a text, most hits first; where a count may be too high, by how much."""
+    rows = [
+        [
+            f"{each.hits:,}",
+            percent(each.hits / found.hits) if found.hits else "-",
+            f"{each.over:,}" if each.over else "-",
+            f"{each.characters:,}",
+            "".join(c if c.isprintable() else " " for c in each.text),
+        ]
+        for each in found.texts
+    ]
+    lines = table_lines(
+        ["HITS", "SHARE", "OVER", "CHARS", "TEXT"], rows, right="HITS SHARE OVER CHARS"
+    )
+    return lines if rows else [*lines, f"no hits in {found.namespace!r} yet"]
 
 
 @command.command()
