@@ -9,7 +9,7 @@ import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from emberd.config import EngineSettings
 
@@ -21,6 +21,7 @@ GPU_BATCH_TOKENS = 32_768
 
 _CPU = "CPUExecutionProvider"
 _CUDA = "CUDAExecutionProvider"
+_NO_DEVICE = 100  # CUDA_ERROR_NO_DEVICE
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,11 @@ class Device:
     """CPU: each computes on one core. GPU: one runs while the other prepares the next batch."""
     batch_tokens: int
     note: str = ""
-    """Why a better provider is not in use; empty when the best one is."""
+    """Why a better provider is not in use and what to do; empty where there is nothing to do."""
+    reason: str = ""
+    """On a CPU, why, in a few words."""
+    pci_bus_id: str = ""
+    """Of a GPU: what NVIDIA's management library knows it by."""
     is_fallback: bool = False
     """The settings asked for another device."""
 
@@ -42,9 +47,17 @@ class Device:
 class _UnusableError(Exception):
     """Why there is no GPU to use; `is_worth_telling` where there seems to be one."""
 
-    def __init__(self, reason: str, *, is_worth_telling: bool = True) -> None:
+    def __init__(self, reason: str, in_short: str, *, is_worth_telling: bool = True) -> None:
         super().__init__(reason)
+        self.in_short = in_short
         self.is_worth_telling = is_worth_telling
+
+
+class _Gpu(NamedTuple):
+    """The first GPU that the driver shows this process: CUDA_VISIBLE_DEVICES counts."""
+
+    name: str
+    pci_bus_id: str
 
 
 def choose_device(settings: EngineSettings) -> Device:
@@ -53,15 +66,17 @@ def choose_device(settings: EngineSettings) -> Device:
     Blocking: the first use of a GPU takes seconds.
     """
     if settings.device == "cpu":
-        return _cpu(settings)
+        return _cpu(settings, reason='engine.device is "cpu"')
     try:
-        name = _usable_gpu()
+        gpu = _usable_gpu()
     except _UnusableError as exc:
         is_asked_for = settings.device == "cuda"
         note = f"{exc} Running on the CPU." if is_asked_for or exc.is_worth_telling else ""
-        return _cpu(settings, note=note, is_fallback=is_asked_for)
+        return _cpu(settings, note=note, reason=exc.in_short, is_fallback=is_asked_for)
     tokens = settings.batch_tokens or GPU_BATCH_TOKENS
-    return Device("cuda", name, _CUDA, callers=2, batch_tokens=tokens)
+    return Device(
+        "cuda", gpu.name, _CUDA, callers=2, batch_tokens=tokens, pci_bus_id=gpu.pci_bus_id
+    )
 
 
 def usable_cores() -> int:
@@ -70,51 +85,63 @@ def usable_cores() -> int:
     return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
-def _cpu(settings: EngineSettings, *, note: str = "", is_fallback: bool = False) -> Device:
+def _cpu(
+    settings: EngineSettings, *, reason: str, note: str = "", is_fallback: bool = False
+) -> Device:
     callers = settings.threads or usable_cores()
     name = f"CPU ({callers} core{'' if callers == 1 else 's'})"
     tokens = settings.batch_tokens or CPU_BATCH_TOKENS
-    return Device("cpu", name, _CPU, callers, tokens, note=note, is_fallback=is_fallback)
+    return Device(
+        "cpu", name, _CPU, callers, tokens, note=note, reason=reason, is_fallback=is_fallback
+    )
 
 
-def _usable_gpu() -> str:
-    """The GPU's name, once a session has really run on it; raises _UnusableError."""
-    name = _gpu_of_the_driver()
+def _usable_gpu() -> _Gpu:
+    """The GPU, once a session has really run on it; raises _UnusableError."""
+    gpu = _gpu_of_the_driver()
     # Slow to import, and only wanted here and where a model is loaded.
     import onnxruntime  # noqa: PLC0415
 
     if _CUDA not in onnxruntime.get_available_providers():
         raise _UnusableError(
-            f"{name} is there, but this onnxruntime has no CUDA provider. Uninstall "
-            "onnxruntime, then install onnxruntime-gpu."
+            f"{gpu.name} is there, but this onnxruntime has no CUDA provider. Uninstall "
+            "onnxruntime, then install onnxruntime-gpu.",
+            "onnxruntime has no CUDA provider",
         )
     onnxruntime.set_default_logger_severity(4)  # its complaint goes to stderr; ours into the note
     if hasattr(onnxruntime, "preload_dlls"):
         with contextlib.redirect_stdout(io.StringIO()):  # it prints what it does not find
             onnxruntime.preload_dlls()
-    _try_provider(onnxruntime, name)
-    return name
+    _try_provider(onnxruntime, gpu.name)
+    return gpu
 
 
-def _gpu_of_the_driver() -> str:
-    """The first GPU's name, from NVIDIA's driver: ONNX Runtime lists CUDA without any GPU."""
+def _gpu_of_the_driver() -> _Gpu:
+    """The first GPU, from NVIDIA's driver: ONNX Runtime lists CUDA without any GPU."""
     try:
         driver = ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
     except OSError:
-        raise _UnusableError("No NVIDIA driver was found.", is_worth_telling=False) from None
+        raise _UnusableError(
+            "No NVIDIA driver was found.", "no NVIDIA driver found", is_worth_telling=False
+        ) from None
     if code := driver.cuInit(0):
         raise _UnusableError(
             f"NVIDIA's driver does not start (cuInit returned {code}). Check it with nvidia-smi.",
-            is_worth_telling=code != 100,  # 100 is "no device"
+            "no CUDA device found" if code == _NO_DEVICE else f"NVIDIA's driver fails ({code})",
+            is_worth_telling=code != _NO_DEVICE,
         )
     count, device = ctypes.c_int(0), ctypes.c_int(0)
     driver.cuDeviceGetCount(ctypes.byref(count))
     if not count.value:
-        raise _UnusableError("NVIDIA's driver lists no GPU.", is_worth_telling=False)
-    name = ctypes.create_string_buffer(128)
+        raise _UnusableError(
+            "NVIDIA's driver lists no GPU.", "no CUDA device found", is_worth_telling=False
+        )
+    name, pci_bus_id = ctypes.create_string_buffer(128), ctypes.create_string_buffer(32)
     driver.cuDeviceGet(ctypes.byref(device), 0)
     driver.cuDeviceGetName(name, len(name), device)
-    return name.value.decode("utf-8", "replace") or "NVIDIA GPU"
+    driver.cuDeviceGetPCIBusId(pci_bus_id, len(pci_bus_id), device)
+    shown = name.value.decode("utf-8", "replace") or "NVIDIA GPU"
+    return _Gpu(shown, pci_bus_id.value.decode("ascii", "replace"))
 
 
 def _try_provider(ort: Any, name: str) -> None:
@@ -130,11 +157,17 @@ def _try_provider(ort: Any, name: str) -> None:
         row = np.ones((1, 1), np.float32)
         session.run(None, {"a": row, "b": row})
     except Exception as exc:
-        raise _UnusableError(f"{name} is there, but ONNX Runtime cannot use it: {exc}.") from exc
-    if not is_used:
         raise _UnusableError(
-            f"{name} is there, but ONNX Runtime cannot use it: {_missing_library(ort)}. Install "
-            "the CUDA libraries with: pip install 'emberd[cuda]'."
+            f"{name} is there, but ONNX Runtime cannot use it: {exc}.",
+            "the CUDA provider fails its test",
+        ) from exc
+    if not is_used:
+        why = _missing_library(ort)
+        library = why.partition(":")[0] if ".so" in why else "a CUDA library"
+        raise _UnusableError(
+            f"{name} is there, but ONNX Runtime cannot use it: {why}. Install "
+            "the CUDA libraries with: pip install 'emberd[cuda]'.",
+            f"{library} does not load",
         )
 
 

@@ -177,6 +177,11 @@ class Engine:
         block."""
         self._dispatcher.meter.on_batch = on_batch
 
+    @property
+    def device(self) -> Device:
+        """What it runs on; after `start`."""
+        return self._device
+
     def stats(self) -> EngineStats:
         """The engine's part of the snapshot; rates and shares are of the time since the last."""
         if not self._is_started:

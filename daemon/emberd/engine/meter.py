@@ -37,6 +37,10 @@ class Totals:
     compute_s: float = 0.0
     busy_s: float = 0.0
 
+    def stages(self) -> dict[str, float]:
+        """Seconds by stage, in the order that a text goes through them."""
+        return {"tokenise": self.tokenise_s, "queue": self.queue_s, "compute": self.compute_s}
+
 
 @dataclass(frozen=True, slots=True)
 class Window:
@@ -44,6 +48,8 @@ class Window:
 
     batches: BatchStats
     busy_ratio: float
+    stage_ms: dict[str, float]
+    """Of a computed text, on average; empty where there was none."""
 
 
 @dataclass(slots=True)
@@ -109,6 +115,7 @@ class Meter:
         return Window(
             self._batches(current, last, seconds),
             busy_ratio=_share(current.busy_s - last.busy_s, callers * seconds),
+            stage_ms=_means_ms(current, last),
         )
 
     def _batches(self, current: Totals, last: Totals, seconds: float) -> BatchStats:
@@ -126,6 +133,13 @@ class Meter:
             padding_ratio=_share(padding, tokens + padding),
             latency=self.latency.take(),
         )
+
+
+def _means_ms(current: Totals, last: Totals) -> dict[str, float]:
+    texts, before = current.texts - last.texts, last.stages()
+    if texts <= 0:
+        return {}
+    return {name: (s - before[name]) / texts * 1e3 for name, s in current.stages().items()}
 
 
 def _share(part: float, whole: float) -> float:

@@ -23,6 +23,7 @@ def engine_stats(
         device=device.name,
         provider=device.provider,
         provider_note=device.note,
+        provider_reason=device.reason,
         callers=device.callers,
         callers_busy=gauges.running,
         busy_ratio=window.busy_ratio,
@@ -33,11 +34,8 @@ def engine_stats(
         batch_tokens=budget,
         restarts=totals.restarts,
         batches=window.batches,
-        stages={
-            "tokenise": totals.tokenise_s,
-            "queue": totals.queue_s,
-            "compute": totals.compute_s,
-        },
+        stages=totals.stages(),
+        stage_ms=window.stage_ms,
     )
 
 

@@ -44,6 +44,7 @@ from emberd.service.snapshots import SnapshotBuilder
 from emberd.service.statistics import Statistics
 from emberd.service.subscriptions import Snapshots
 from emberd.telemetry import EventLog
+from emberd.telemetry.gpu import GpuReader, GpuWatch
 from emberd.telemetry.log_ring import LogRing
 from emberd.telemetry.top_texts import TopTextCounts
 
@@ -214,12 +215,14 @@ class Daemon:
             plugins=self._plugins,
             socket=str(self._paths.socket),
             take_lag_ms=self._monitor.take_ms,
+            gpu=self._watch_gpu(),
         )
         self._snapshots = Snapshots(
             builder,
             self._sessions.callers,
             lambda: (self._stop.is_set(), self._plugins.problems()),
             on_tick=self._observe(),
+            is_always_watched=bool(self._plugins.exporters),
         )
         self._service = Service(
             settings,
@@ -245,6 +248,12 @@ class Daemon:
         self._closing.callback(self._monitor.stop)
         self._snapshots.start()
         self._closing.callback(self._snapshots.stop)
+
+    def _watch_gpu(self) -> GpuWatch | None:
+        device = self._engine.device
+        if device.kind != "cuda":
+            return None
+        return GpuWatch(GpuReader(device.name, device.pci_bus_id).read)
 
     def _observe(self) -> Callable[[Snapshot], None]:
         """Tell the plugins what happens; gives who is to be told of snapshots."""
@@ -278,7 +287,7 @@ class Daemon:
             statistics=self._statistics,
             make_caller=self._sessions.make_caller,
             release_caller=self._sessions.release_caller,
-            latest_snapshot=lambda: self._snapshots.latest,
+            latest_snapshot=self._snapshots.look,
             events=self._events,
             requests=self._requests,
             observation=self._observation.of_requests,

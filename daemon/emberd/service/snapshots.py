@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import msgspec
+from msgspec import structs
 
 from emberd import __version__
 from emberd.cache import Cache
@@ -18,6 +19,7 @@ from emberd.service.collections import CollectionService
 from emberd.service.registry import ModelRegistry
 from emberd.service.statistics import Statistics
 from emberd.telemetry import EventLog
+from emberd.telemetry.gpu import GpuWatch
 from emberd.wire.snapshot import DaemonStats, EngineStats, Snapshot
 
 __all__ = ["SnapshotBuilder"]
@@ -40,6 +42,7 @@ class SnapshotBuilder:
         plugins: Plugins,
         socket: str,
         take_lag_ms: Callable[[], float],
+        gpu: GpuWatch | None = None,
     ) -> None:
         import psutil  # noqa: PLC0415 - 15 ms that only the running daemon pays
 
@@ -52,13 +55,24 @@ class SnapshotBuilder:
         self._plugins = plugins
         self._socket = socket
         self._take_lag_ms = take_lag_ms
+        self._gpu = gpu
         self._process = psutil.Process()
         self._started = self._last = time.monotonic()
         self._last_cpu_s = _cpu_s()
         self._sequence = 0
 
+    def look(self) -> None:
+        """Somebody begins to look: have read what is only read for that."""
+        if self._gpu is not None:
+            self._gpu.tick()
+
     def build(
-        self, callers: Iterable[Caller], *, is_draining: bool, problems: list[str]
+        self,
+        callers: Iterable[Caller],
+        *,
+        is_draining: bool,
+        problems: list[str],
+        is_watched: bool = True,
     ) -> Snapshot:
         """The snapshot of now; every windowed figure starts anew."""
         now = time.monotonic()
@@ -66,6 +80,8 @@ class SnapshotBuilder:
         self._last = now
         self._sequence += 1
         engine = self._engine.stats()
+        if self._gpu is not None and is_watched:
+            engine = structs.replace(engine, gpu=self._gpu.tick())
         cache = self._cache.stats()
         self._plugins.tick()
         self._plugins.count_built_in(cache.tiers)

@@ -85,6 +85,9 @@ class Statistics:
             per_s=answered / window_s,
             hits_per_s=window.hits / window_s,
             computed_per_s=window.computed / window_s,
+            received_per_s=window.received / window_s,
+            deduplicated_per_s=window.deduplicated / window_s,
+            failed_per_s=window.failed / window_s,
             hit_ratio=window.hits / answered if answered else 0.0,
             saved_s=now.hits * mean_cost_s,
         )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import math
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +18,7 @@ from emberd.wire.snapshot import Snapshot
 __all__ = ["Snapshots"]
 
 _PERIOD_S = 1.0
+_LOOKS_S = 10.0
 
 
 @dataclass(slots=True)
@@ -35,8 +38,11 @@ class Snapshots:
         callers: Callable[[], Iterable[Caller]],
         state: Callable[[], tuple[bool, list[str]]],
         on_tick: Callable[[Snapshot], None] | None = None,
+        *,
+        is_always_watched: bool = False,
     ) -> None:
-        """`on_tick` gets every new snapshot; it must not block."""
+        """`on_tick` gets every new snapshot; it must not block. What costs something to find out
+        is found out while there are subscribers, and for 10 s after each look, or always."""
         self._builder = builder
         self._callers = callers
         self._state = state
@@ -46,6 +52,8 @@ class Snapshots:
         self._ticks = 0
         self._waiting: list[asyncio.Future[dict[str, Any]]] = []
         self._handle: asyncio.TimerHandle | None = None
+        self._is_always_watched = is_always_watched
+        self._looked_at = -math.inf
         self.history = History()
         self.latest: Snapshot = self._build()
 
@@ -59,20 +67,30 @@ class Snapshots:
         if self._handle is not None:
             self._handle.cancel()
             self._handle = None
-        self._settle(self.latest_plain())
+        self._settle(self._plain)
+
+    def look(self) -> Snapshot:
+        """The latest snapshot, for somebody who wants to see it."""
+        if not self._is_watched():
+            self._builder.look()
+        self._looked_at = time.monotonic()
+        return self.latest
 
     def latest_plain(self) -> dict[str, Any]:
         """The latest snapshot as it travels."""
+        self.look()
         return self._plain
 
     async def next_plain(self) -> dict[str, Any]:
         """The next snapshot as it travels."""
+        self.look()
         future: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
         self._waiting.append(future)
         return await future
 
     def subscribe(self, caller: Caller, interval_s: float) -> int:
         """Send `caller` snapshots from now on; the first at once."""
+        self.look()
         number = next(self._ids)
         every = max(1, round(interval_s / _PERIOD_S))
         self._subscriptions[number] = _Subscription(caller, every, self._ticks + every)
@@ -95,9 +113,18 @@ class Snapshots:
 
     def _build(self) -> Snapshot:
         is_draining, problems = self._state()
-        snapshot = self._builder.build(self._callers(), is_draining=is_draining, problems=problems)
+        snapshot = self._builder.build(
+            self._callers(),
+            is_draining=is_draining,
+            problems=problems,
+            is_watched=self._is_watched(),
+        )
         self._plain = to_plain(snapshot)
         return snapshot
+
+    def _is_watched(self) -> bool:
+        is_recent = time.monotonic() - self._looked_at <= _LOOKS_S
+        return self._is_always_watched or bool(self._subscriptions) or is_recent
 
     def _tick(self) -> None:
         loop = asyncio.get_running_loop()

@@ -21,6 +21,7 @@ __all__ = [
     "DaemonStats",
     "EngineStats",
     "EventRecord",
+    "GpuStats",
     "IndexStats",
     "Latency",
     "MethodStats",
@@ -94,6 +95,9 @@ class TextStats(_Part, frozen=True, kw_only=True):
     per_s: float = 0.0
     hits_per_s: float = 0.0
     computed_per_s: float = 0.0
+    received_per_s: float = 0.0
+    deduplicated_per_s: float = 0.0
+    failed_per_s: float = 0.0
     hit_ratio: float = 0.0
     """Over the window: hits / (hits + deduplicated + computed + failed)."""
     saved_s: float = 0.0
@@ -155,13 +159,34 @@ class BatchStats(_Part, frozen=True, kw_only=True):
     """Of one batch on the device."""
 
 
+class GpuStats(_Part, frozen=True, kw_only=True):
+    """The GPU in use; None for each figure that its driver does not tell."""
+
+    name: str = ""
+    message: str = ""
+    """Why there are no figures, and what to do."""
+    busy_ratio: float | None = None
+    """Share of the driver's last sampling period in which anything ran on it."""
+    memory_used_bytes: int | None = None
+    """By all processes."""
+    memory_total_bytes: int | None = None
+    temperature_c: float | None = None
+    power_w: float | None = None
+    power_limit_w: float | None = None
+
+
 class EngineStats(_Part, frozen=True, kw_only=True):
     device: str = "none"
     """For example "CPU (2 cores)" or the GPU's name."""
     provider: str = ""
     """ONNX Runtime's execution provider in use."""
     provider_note: str = ""
-    """Why a better provider is not in use; empty when the best one is."""
+    """Why a better provider is not in use and what to do; empty when the best one is, and on a
+    machine where none seems to be possible."""
+    provider_reason: str = ""
+    """On a CPU, in a few words why: also where there is nothing to do about it."""
+    gpu: GpuStats | None = None
+    """None on a CPU, and until somebody has asked for snapshots for a second or two."""
     callers: int = 0
     callers_busy: int = 0
     busy_ratio: float = 0.0
@@ -175,6 +200,9 @@ class EngineStats(_Part, frozen=True, kw_only=True):
     batches: BatchStats = BatchStats()
     stages: dict[str, float] = {}
     """Seconds spent since the start by stage: tokenise, queue, compute."""
+    stage_ms: dict[str, float] = {}
+    """What a text computed in the window took on average: a thread's time to tokenise and compute
+    it, and its wait in the queue; empty where none was computed."""
 
 
 class CollectionStats(_Part, frozen=True, kw_only=True):

@@ -29,6 +29,9 @@ class Driver:
     def cuDeviceGetName(self, name: Any, *_: Any) -> None:  # noqa: N802
         name.value = b"Test GPU"
 
+    def cuDeviceGetPCIBusId(self, found: Any, *_: Any) -> None:  # noqa: N802
+        found.value = b"0000:3B:00.0"
+
 
 def install_driver(monkeypatch: pytest.MonkeyPatch, driver: Driver | None) -> None:
     real = device.ctypes.CDLL
@@ -46,14 +49,26 @@ def install_driver(monkeypatch: pytest.MonkeyPatch, driver: Driver | None) -> No
 def test_the_cpu_is_used_with_one_caller_a_core() -> None:
     found = choose_device(EngineSettings(device="cpu"))
     assert (found.kind, found.note, found.callers) == ("cpu", "", usable_cores())
+    assert found.reason == 'engine.device is "cpu"'
     assert choose_device(EngineSettings(device="cpu", threads=3)).name == "CPU (3 cores)"
     assert choose_device(EngineSettings(device="cpu", batch_tokens=99)).batch_tokens == 99
 
 
-def test_a_machine_without_a_gpu_has_nothing_to_note(monkeypatch: pytest.MonkeyPatch) -> None:
-    install_driver(monkeypatch, None)
+@pytest.mark.parametrize(
+    ("driver", "reason"),
+    [
+        (None, "no NVIDIA driver found"),
+        (Driver(count=0), "no CUDA device found"),
+        (Driver(code=100), "no CUDA device found"),
+    ],
+)
+def test_a_machine_without_a_gpu_has_a_reason_but_nothing_to_note(
+    monkeypatch: pytest.MonkeyPatch, driver: Driver | None, reason: str
+) -> None:
+    install_driver(monkeypatch, driver)
     found = choose_device(EngineSettings(device="auto"))
     assert (found.kind, found.note, found.is_fallback) == ("cpu", "", False)
+    assert found.reason == reason
 
 
 @pytest.mark.parametrize(
@@ -84,4 +99,5 @@ def test_a_gpu_that_the_runtime_cannot_use_is_told_even_when_not_asked_for(
     found = choose_device(EngineSettings(device="auto"))
     assert found.kind == "cpu"
     assert found.note.startswith("Test GPU is there, but")
+    assert found.reason == "onnxruntime has no CUDA provider" or "load" in found.reason
     assert capfd.readouterr() == ("", ""), "the runtime's own complaint is ours to tell"

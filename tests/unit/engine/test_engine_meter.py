@@ -28,9 +28,11 @@ def test_a_window_covers_the_time_since_the_last_one() -> None:
     assert (window.batches.per_s, window.batches.tokens_per_s) == (0.5, 9.0)
     assert (window.batches.fill_ratio, window.batches.padding_ratio) == (0.45, 0.1)
     assert window.busy_ratio == 0.25
+    assert (window.stage_ms["compute"], window.stage_ms["tokenise"]) == (500.0, 0.0)
     clock.now += 1.0
     window = meter.window(callers=2)
     assert (window.batches.per_s, window.busy_ratio, window.batches.total) == (0, 0, 1)
+    assert window.stage_ms == {}, "nothing was computed, so there is no mean"
 
 
 def test_a_batch_that_runs_on_is_busy_time_of_every_window() -> None:

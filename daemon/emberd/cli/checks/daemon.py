@@ -42,12 +42,14 @@ def daemon_findings(snapshot: Snapshot) -> Iterator[Finding]:
     yield ok("daemon", f"pid {daemon.pid} answers, up for {duration(daemon.uptime_s)}")
     for problem in daemon.problems:
         yield warn("daemon", problem, "emberd logs")
-    yield device_finding(engine.device, engine.provider, engine.provider_note)
+    yield device_finding(
+        engine.device, engine.provider, engine.provider_note, engine.provider_reason
+    )
 
 
-def device_finding(name: str, provider: str, note: str) -> Finding:
+def device_finding(name: str, provider: str, note: str, reason: str = "") -> Finding:
     """The device in use, and why not a better one."""
-    what = f"{name}, {provider}"
+    what = f"{name}, {provider}" + (f": {reason}" if reason else "")
     return warn("device", what, note) if note else ok("device", what)
 
 
@@ -56,4 +58,4 @@ def _chosen_device(app: App) -> Finding:
     from emberd.engine.device import choose_device  # noqa: PLC0415  # not before its turn
 
     device = choose_device(app.settings.engine)
-    return device_finding(device.name, device.provider, device.note)
+    return device_finding(device.name, device.provider, device.note, device.reason)

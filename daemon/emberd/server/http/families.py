@@ -147,6 +147,16 @@ def _clients(snapshot: Snapshot) -> Series:
         yield {"transport": transport}, counts[transport]
 
 
+def _gpu(field: str) -> Read:
+    """One series, or none where the figure is not known."""
+
+    def read(snapshot: Snapshot) -> Samples:
+        value = getattr(snapshot.engine.gpu, field, None)
+        return [] if value is None else [({}, value)]
+
+    return read
+
+
 def _info(snapshot: Snapshot) -> Series:
     engine = snapshot.engine
     yield (
@@ -245,6 +255,12 @@ FAMILIES = (
         "Time spent in a stage.",
         lambda s: [({"stage": name}, spent) for name, spent in s.engine.stages.items()],
     ),
+    _gauge("gpu_busy_ratio", "Share of time in which the GPU was in use.", _gpu("busy_ratio")),
+    _gauge("gpu_memory_used_bytes", "Used by all processes.", _gpu("memory_used_bytes")),
+    _gauge("gpu_memory_total_bytes", "Memory of the GPU.", _gpu("memory_total_bytes")),
+    _gauge("gpu_temperature_celsius", "Temperature of the GPU.", _gpu("temperature_c")),
+    _gauge("gpu_power_watts", "What the GPU draws.", _gpu("power_w")),
+    _gauge("gpu_power_limit_watts", "What the GPU may draw.", _gpu("power_limit_w")),
     # models
     _gauge("model_info", "A model that the daemon knows; always 1.", _model_info),
     _gauge("model_state", "1 for the state that a model is in.", _model_state),
