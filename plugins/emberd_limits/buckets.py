@@ -39,6 +39,10 @@ class Buckets:
         wait_s = to_fill_s - (self.burst - min(cost, self.burst)) / self.per_s
         return wait_s if wait_s > _ROUNDING_S else 0.0
 
+    def used_ratio(self, key: str, now: float) -> float:
+        """Share of the burst that is used; above 1 where something is owed."""
+        return max(self._full_at.get(key, now) - now, 0.0) * self.per_s / self.burst
+
     def take(self, key: str, cost: float, now: float) -> None:
         """Take `cost`, whether or not it is there."""
         self._full_at[key] = max(self._full_at.get(key, now), now) + cost / self.per_s

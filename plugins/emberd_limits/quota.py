@@ -5,16 +5,17 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal, cast
 
 from emberd.errors import RateLimitedError
-from emberd.plugins import Demand, Outcome
+from emberd.plugins import ClientLimit, Demand, Outcome
 from emberd_limits.days import day_ends_at, day_of
-from emberd_limits.ledger import Ledger, LedgerFile, Whose
+from emberd_limits.ledger import Ledger, LedgerFile, Used, Whose
 from emberd_limits.settings import Allowance, QuotaSettings
+from emberd_limits.standing import closest, standing
 
 __all__ = ["SAVE_S", "DailyQuota"]
 
@@ -86,6 +87,13 @@ class DailyQuota:
         self._use(held.entries, texts, outcome.tokens - held.tokens)
         self._save_now_and_then(now)
 
+    def client_limits(self, clients: Sequence[tuple[str, str]]) -> list[ClientLimit | None]:
+        """By the allowance of which each client and namespace has used most."""
+        now = self._clock()
+        self._turn_page(now)
+        midnight_s = day_ends_at(self._ledger.day, self._settings.midnight) - now
+        return [self._standing(client, namespace, midnight_s) for client, namespace in clients]
+
     def stats(self) -> Mapping[str, int | float | str]:
         """Demands let in and refused, and what is left today; writes the file when it is due."""
         now = self._clock()
@@ -144,6 +152,22 @@ class DailyQuota:
             used.texts = max(used.texts + texts, 0)
             used.tokens = max(used.tokens + tokens, 0)
         self._is_changed = self._is_changed or bool(entries)
+
+    def _standing(self, client: str, namespace: str, midnight_s: float) -> ClientLimit | None:
+        standings = []
+        for allowance, used in (
+            (self._settings.client, self._ledger.client.get(client, Used())),
+            (
+                self._settings.namespace.get(namespace, Allowance()),
+                self._ledger.namespace.get(namespace, Used()),
+            ),
+        ):
+            for unit in _UNITS:
+                if allowed := getattr(allowance, unit):
+                    ratio = getattr(used, unit) / allowed
+                    wait_s = midnight_s if ratio >= 1 else 0.0
+                    standings.append(standing(ratio, wait_s, f"{unit} a day"))
+        return closest(standings)
 
     def _left(self) -> dict[str, int]:
         """For each allowance that is set: what is left, of clients the least that one has left."""

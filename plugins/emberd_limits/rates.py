@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, cast
 
 from emberd.errors import RateLimitedError
-from emberd.plugins import Demand, Outcome
+from emberd.plugins import ClientLimit, Demand, Outcome
 from emberd_limits.buckets import Buckets
 from emberd_limits.settings import LimitsSettings, Rate
+from emberd_limits.standing import closest, standing
 
 __all__ = ["RateLimits"]
 
@@ -87,6 +88,11 @@ class RateLimits:
             if unused:
                 charge.limit.buckets.give_back(charge.key, unused, now)
 
+    def client_limits(self, clients: Sequence[tuple[str, str]]) -> list[ClientLimit | None]:
+        """By the fullest bucket of each client and namespace."""
+        now = self._clock()
+        return [self._standing(client, namespace, now) for client, namespace in clients]
+
     def stats(self) -> Mapping[str, int | float | str]:
         """Demands let in and refused, and the clients that owe something."""
         known = max((len(limit.buckets) for limit in self._of_clients), default=0)
@@ -94,6 +100,20 @@ class RateLimits:
 
     def close(self) -> None:
         """A minute's rates need not survive a restart."""
+
+    def _standing(self, client: str, namespace: str, now: float) -> ClientLimit | None:
+        keys = {"client": client, "namespace": namespace}
+        limits = [*self._of_clients, *self._of_namespaces.get(namespace, [])]
+        standings = [
+            standing(
+                limit.buckets.used_ratio(keys[limit.whose], now),
+                # What is smallest: a request is one, and a text is a token at least.
+                limit.buckets.wait_s(keys[limit.whose], 1, now),
+                f"{limit.unit} a minute",
+            )
+            for limit in limits
+        ]
+        return closest(standings)
 
     def _charges(self, demand: Demand) -> list[_Charge]:
         amounts: dict[Unit, int] = {"requests": 1, "tokens": demand.tokens}

@@ -64,6 +64,12 @@ def test_a_client_over_its_rate_is_told_when_to_come_back(make_daemon: MakeDaemo
         calm.embed("another client has a rate of its own")
         rows = {row.name: row for row in calm.stats(fresh=True).clients}
         assert (rows["busy"].limited, rows["calm"].limited) == (1, 0)
+        assert rows["busy"].limit is not None
+        assert rows["busy"].limit.state == "limited"
+        while rows["calm"].limit is None:  # read from the first look on
+            rows = {row.name: row for row in calm.stats(fresh=True).clients}
+        assert rows["calm"].limit.state == "free"
+        assert rows["calm"].limit.limit == "requests a minute"
 
 
 def test_hits_are_never_limited(make_daemon: MakeDaemon) -> None:

@@ -1,6 +1,6 @@
 """What a plugin may build on: hook markers and the contracts of the things it can add."""
 
-from emberd.plugins.abilities import Dated, Inspectable, Maintained, Tenanted
+from emberd.plugins.abilities import ClientLimits, Dated, Inspectable, Maintained, Tenanted
 from emberd.plugins.contracts import (
     CacheTier,
     Demand,
@@ -17,9 +17,12 @@ from emberd.plugins.contracts import (
 )
 from emberd.plugins.hooks import PluginContext, hookimpl, hookspec
 from emberd.plugins.secret import Secret
+from emberd.wire.snapshot import ClientLimit
 
 __all__ = [
     "CacheTier",
+    "ClientLimit",
+    "ClientLimits",
     "Dated",
     "Demand",
     "EmbeddedText",

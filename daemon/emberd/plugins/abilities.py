@@ -1,11 +1,27 @@
-"""What a cache tier may offer beside its contract; the chain uses it where it is there."""
+"""What a plugin's objects may offer beside their contracts; it is used where it is there."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
-__all__ = ["Dated", "Inspectable", "Maintained", "Tenanted"]
+from emberd.wire.snapshot import ClientLimit
+
+__all__ = ["ClientLimits", "Dated", "Inspectable", "Maintained", "Tenanted"]
+
+
+@runtime_checkable
+class ClientLimits(Protocol):
+    """A rate limiter that can say how each client stands.
+
+    Asked once a second while somebody looks at the clients, on the plugin's own thread like every
+    call of a limiter, and never on the way of a request.
+    """
+
+    def client_limits(self, clients: Sequence[tuple[str, str]]) -> Sequence[ClientLimit | None]:
+        """One entry for each `(client's name, namespace)`, in order: the limit that it is closest
+        to, or None where nothing limits it. Must take nothing and make no entries; has 50 ms."""
+        ...
 
 
 @runtime_checkable

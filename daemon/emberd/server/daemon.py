@@ -31,6 +31,7 @@ from emberd.server.ready import ReadyPipe, notify_systemd
 from emberd.server.session import Session
 from emberd.server.sessions import Sessions
 from emberd.service.admission import Admission
+from emberd.service.client_limits import LimitReader
 from emberd.service.collections import CollectionService
 from emberd.service.compute import Computations
 from emberd.service.embedder_models import Embedders
@@ -216,6 +217,7 @@ class Daemon:
             socket=str(self._paths.socket),
             take_lag_ms=self._monitor.take_ms,
             gpu=self._watch_gpu(),
+            limits=LimitReader(self._plugins.limiters),
         )
         self._snapshots = Snapshots(
             builder,

@@ -51,7 +51,9 @@ class Admission:
         try:
             await _enter(visits)
         except BaseException as exc:
-            work.caller.limited += isinstance(exc, RateLimitedError)
+            if isinstance(exc, RateLimitedError):
+                work.caller.limited += 1
+                work.caller.limited_until = time.monotonic() + (exc.retry_after_ms or 0) / 1e3
             _leave(visits, Outcome(status="cancelled", seconds=0.0))
             raise
         finally:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from emberd.telemetry import Histogram
-from emberd.wire.snapshot import ClientStats
+from emberd.wire.snapshot import ClientLimit, ClientStats
 
 __all__ = ["Caller"]
 
@@ -28,6 +28,8 @@ class Caller:
     requests: int = 0
     failed: int = 0
     limited: int = 0
+    limited_until: float = 0.0
+    """When the last refusal of a rate limiter said that work fits again; of `time.monotonic`."""
     texts: int = 0
     hits: int = 0
     latency: Histogram = field(default_factory=Histogram)
@@ -43,8 +45,8 @@ class Caller:
             self.name = self.name_of(self.pid)
         return self.name
 
-    def stats(self, window_s: float) -> ClientStats:
-        """Figures for the snapshot; starts a new window."""
+    def stats(self, window_s: float, limit: ClientLimit | None = None) -> ClientStats:
+        """Figures for the snapshot; starts a new window. `limit` is what the limiters say."""
         latency = self.latency.take()
         texts = self.texts - self.window["texts"]
         hits = self.hits - self.window["hits"]
@@ -59,9 +61,17 @@ class Caller:
             requests=self.requests,
             failed=self.failed,
             limited=self.limited,
+            limit=self._refusal(limit),
             texts=self.texts,
             texts_per_s=texts / window_s,
             hit_ratio=hits / texts if texts else 0.0,
             p50_ms=latency.p50_ms,
             p99_ms=latency.p99_ms,
         )
+
+    def _refusal(self, told: ClientLimit | None) -> ClientLimit | None:
+        """What the limiters say; where none says that it is limited, what the last refusal said."""
+        left_s = self.limited_until - time.monotonic()
+        if left_s <= 0 or (told is not None and told.state == "limited"):
+            return told
+        return ClientLimit(state="limited", retry_after_s=left_s)

@@ -15,6 +15,7 @@ from emberd.cache import Cache
 from emberd.engine import Engine
 from emberd.plugins.manager import Plugins
 from emberd.service.callers import Caller
+from emberd.service.client_limits import LimitReader
 from emberd.service.collections import CollectionService
 from emberd.service.registry import ModelRegistry
 from emberd.service.statistics import Statistics
@@ -43,6 +44,7 @@ class SnapshotBuilder:
         socket: str,
         take_lag_ms: Callable[[], float],
         gpu: GpuWatch | None = None,
+        limits: LimitReader | None = None,
     ) -> None:
         import psutil  # noqa: PLC0415 - 15 ms that only the running daemon pays
 
@@ -56,6 +58,7 @@ class SnapshotBuilder:
         self._socket = socket
         self._take_lag_ms = take_lag_ms
         self._gpu = gpu
+        self._limits = limits or LimitReader([])
         self._process = psutil.Process()
         self._started = self._last = time.monotonic()
         self._last_cpu_s = _cpu_s()
@@ -85,7 +88,10 @@ class SnapshotBuilder:
         cache = self._cache.stats()
         self._plugins.tick()
         self._plugins.count_built_in(cache.tiers)
-        clients = [caller.stats(window_s) for caller in callers]
+        asking = list(callers)
+        if is_watched:
+            self._limits.tick(asking)
+        clients = [caller.stats(window_s, self._limits.of(caller)) for caller in asking]
         clients.sort(key=lambda client: (-client.texts_per_s, -client.texts, client.id))
         return Snapshot(
             sequence=self._sequence,

@@ -16,6 +16,7 @@ __all__ = [
     "SNAPSHOT_VERSION",
     "BatchStats",
     "CacheStats",
+    "ClientLimit",
     "ClientStats",
     "CollectionStats",
     "DaemonStats",
@@ -289,6 +290,19 @@ class PluginStats(_Part, frozen=True, kw_only=True):
     """What the plugin says of itself."""
 
 
+class ClientLimit(_Part, frozen=True, kw_only=True):
+    """How close a client is to a limit."""
+
+    state: Literal["free", "near", "limited"] = "free"
+    """`near`: four fifths are used, or more. `limited`: its next work is refused."""
+    used_ratio: float = 0.0
+    """Of what it may use now; 0 where the limiter does not say."""
+    retry_after_s: float = 0.0
+    """Until work fits again, where it is limited."""
+    limit: str = ""
+    """Which one, for example "tokens a minute"."""
+
+
 class ClientStats(_Part, frozen=True, kw_only=True):
     id: int
     name: str = ""
@@ -300,7 +314,9 @@ class ClientStats(_Part, frozen=True, kw_only=True):
     requests: int = 0
     failed: int = 0
     limited: int = 0
-    """Requests that a rate limiter refused."""
+    """Requests that a rate limiter refused, as the daemon counts them."""
+    limit: ClientLimit | None = None
+    """The limit that it is closest to; None where no limiter tells and none has just refused it."""
     texts: int = 0
     texts_per_s: float = 0.0
     hit_ratio: float = 0.0

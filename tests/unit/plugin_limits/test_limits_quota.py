@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emberd.errors import RateLimitedError
+from emberd.plugins import ClientLimit, ClientLimits
 from emberd.testing.rate_limiter import sample_demand, sample_outcome
 from emberd_limits.days import day_ends_at, day_of
 from emberd_limits.ledger import MOST_NAMES, Ledger
@@ -270,3 +271,24 @@ def test_no_day_sees_more_than_the_allowance(
         texts, tokens = texts + wanted_texts, tokens + used
         assert texts <= 100
         assert tokens <= 1_000
+
+
+def test_a_client_is_told_how_near_it_is_to_its_allowance(make: Make, clock: Clock) -> None:
+    quota = make(texts=10, tokens=1_000)
+    assert isinstance(quota, ClientLimits)
+    use(quota, 7, 20)
+
+    def standing() -> ClientLimit | None:
+        return quota.client_limits([("one", "default")])[0]
+
+    assert standing() == ClientLimit(state="free", used_ratio=0.7, limit="texts a day")
+    use(quota, 1, 20)
+    assert standing() == ClientLimit(state="near", used_ratio=0.8, limit="texts a day")
+    use(quota, 2, 20)
+    assert standing() == ClientLimit(
+        state="limited", used_ratio=1.0, retry_after_s=12 * 3_600.0, limit="texts a day"
+    )
+    others = quota.client_limits([(f"client {number}", "default") for number in range(3)])
+    assert [other and other.state for other in others] == ["free"] * 3
+    clock.now += 12 * 3_600
+    assert standing() == ClientLimit(state="free", limit="texts a day")

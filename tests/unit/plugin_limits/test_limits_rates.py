@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emberd.errors import RateLimitedError
+from emberd.plugins import ClientLimits
 from emberd.testing.rate_limiter import sample_demand, sample_outcome
 from emberd_limits.buckets import MOST_KEYS, Buckets
 from emberd_limits.rates import RateLimits
@@ -253,3 +254,36 @@ def test_tickets_balance(events: list[tuple[str, int, int]]) -> None:
             limiter.report(ticket, sample_outcome(kind, tokens=tokens))  # type: ignore[arg-type]
     clock.now += 3_600
     assert burst_of(limiter, tokens=1) == 6
+
+
+def standing_of(limiter: RateLimits, client: str = "one") -> tuple[str, float, float]:
+    (found,) = limiter.client_limits([(client, "default")])
+    assert found is not None
+    return found.state, round(found.used_ratio, 6), round(found.retry_after_s, 6)
+
+
+def test_a_client_stands_where_its_fullest_bucket_is(clock: Clock) -> None:
+    limiter = limits(clock, margin=0.5, requests_per_minute=20, tokens_per_minute=100_000)
+    assert isinstance(limiter, ClientLimits)
+    assert standing_of(limiter) == ("free", 0.0, 0.0)
+    tickets = [limiter.acquire(sample_demand("one", tokens=1)) for _ in range(8)]
+    assert standing_of(limiter) == ("near", 0.8, 0.0)
+    tickets += [limiter.acquire(sample_demand("one", tokens=1)) for _ in range(2)]
+    state, used, wait_s = standing_of(limiter)
+    assert (state, used, wait_s) == ("limited", 1.0, 6.0)
+    with pytest.raises(RateLimitedError):
+        limiter.acquire(sample_demand("one", tokens=1))
+    assert standing_of(limiter, "other") == ("free", 0.0, 0.0)
+    clock.now += wait_s
+    limiter.acquire(sample_demand("one", tokens=1))
+    assert limiter.stats()["clients"] == 1, "asking makes no entries"
+
+
+def test_a_client_that_nothing_limits_has_no_standing(clock: Clock) -> None:
+    rate = Rate(requests_per_minute=10)
+    limiter = RateLimits(LimitsSettings(namespace={"notes": rate}), clock)
+    limiter.acquire(sample_demand("one", namespace="notes"))
+    free, limited = limiter.client_limits([("one", "default"), ("other", "notes")])
+    assert free is None
+    assert limited is not None
+    assert limited.state == "limited", "all of a namespace share its rate"
