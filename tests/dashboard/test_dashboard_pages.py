@@ -22,6 +22,8 @@ from emberd.wire.insight import (
     RequestRows,
     RequestStages,
     TierFinding,
+    TopText,
+    TopTexts,
 )
 from emberd.wire.snapshot import (
     CacheStats,
@@ -289,6 +291,7 @@ def hostile() -> Dashboard:
         hits=(Hit(id=NASTY, text=NASTY, snippet=NASTY, metadata={NASTY: NASTY}, score=-3.0),),
         hits_of=AskSearch(NASTY, "a"),
         inspection=CacheInspection(model=NASTY, fingerprint="", key=NASTY, tiers=[finding]),
+        top_texts=TopTexts(namespace=NASTY, kept=9, hits=9, texts=[TopText(text=NASTY, hits=9)]),
         requests={"recent": RequestRows(requests=[request])},
         logs=((1, line),),
     )

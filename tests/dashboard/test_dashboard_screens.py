@@ -10,6 +10,7 @@ from dashboard_support import NOW, SNAPSHOTS, answered, changed, past, running, 
 from textual.events import MouseScrollDown, Paste
 
 from emberd.errors import EmberdError, InvalidParamsError
+from emberd.wire.insight import TopTexts
 from emberd_tui.answers import Answer
 from emberd_tui.asks import (
     Ask,
@@ -19,6 +20,7 @@ from emberd_tui.asks import (
     AskPlugin,
     AskRequests,
     AskSearch,
+    AskTopTexts,
     ClearNamespace,
     SwitchPlugin,
 )
@@ -157,7 +159,8 @@ async def test_z_gives_the_list_the_whole_screen_and_back(name: str) -> None:
     async with running(LIVE, (80, 30)) as run:
         before = await run.press(key_of(name))
         zoomed = await run.press("z")
-        assert zoomed.count("╭") == 1
+        # The namespaces keep their texts below them.
+        assert zoomed.count("╭") == (2 if name == "cache" else 1)
         assert await run.press("z") == before
 
 
@@ -465,3 +468,30 @@ async def test_an_order_that_an_older_daemon_does_not_know_says_so() -> None:
     async with running(LIVE, answer=unanswered) as run:
         assert "This daemon has no plugins.enable" in await run.press("5", "e", "y")
         assert "This daemon has no search" in await run.press("4", "slash", "a", "enter")
+
+
+async def test_the_texts_of_the_selected_namespace_are_asked_for_and_shown() -> None:
+    async with running(LIVE, (100, 40)) as run:
+        screen = await run.press("3")
+        assert "Banked the fire" in screen
+        screen = await run.press("down")
+        assert "Banked the fire" not in screen
+        assert "no hits yet" in screen
+        asked = [ask.namespace for ask in run.source.asks if isinstance(ask, AskTopTexts)]
+        assert asked[0] == "default"
+        assert asked[-1] == "mail"
+
+
+async def test_texts_that_are_not_kept_have_a_line_on_how_to_keep_them() -> None:
+    def off(ask: Ask) -> Answer:
+        return TopTexts(namespace="default") if isinstance(ask, AskTopTexts) else answered(ask)
+
+    async with running(LIVE, (80, 24), answer=off) as run:
+        assert "off: `top_texts = 20` under [cache]" in await run.press("3")
+
+
+async def test_an_older_daemon_has_no_top_texts_and_is_asked_once() -> None:
+    async with running(LIVE, (100, 40), answer=unanswered) as run:
+        screen = await run.press("3", "down", "up", "down")
+        assert "older daemon" in screen
+        assert sum(isinstance(ask, AskTopTexts) for ask in run.source.asks) == 1

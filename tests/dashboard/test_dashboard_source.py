@@ -19,7 +19,7 @@ from emberd.errors import (
     ProtocolError,
     UnauthenticatedError,
 )
-from emberd.wire.insight import CacheInspection, HistoryColumns, LogLines, RequestRows
+from emberd.wire.insight import CacheInspection, HistoryColumns, LogLines, RequestRows, TopTexts
 from emberd.wire.snapshot import SNAPSHOT_VERSION, Snapshot
 from emberd_tui.answering import answer
 from emberd_tui.asks import (
@@ -30,6 +30,7 @@ from emberd_tui.asks import (
     AskPlugin,
     AskRequests,
     AskSearch,
+    AskTopTexts,
     ClearNamespace,
     SwitchPlugin,
 )
@@ -249,6 +250,9 @@ class AnsweringClient(ScriptedClient):
     async def inspect(self, text: str) -> CacheInspection:
         return CacheInspection(model="m", fingerprint="f", key=text)
 
+    async def top_texts(self, namespace: str | None, *, limit: int) -> TopTexts:
+        return TopTexts(namespace=namespace or "mine", kept=limit)
+
     async def cache_clear(self, name: str | None) -> dict[str, int]:
         return {str(name): 3}
 
@@ -277,6 +281,7 @@ async def test_every_ask_has_an_answer_over_one_connection_that_starts_no_daemon
         assert await source.ask(ClearNamespace("default")) == {"default": 3}
         assert await source.ask(AskLogs(4)) == LogLines(next=4)
         assert isinstance(await source.ask(AskInspection("t")), CacheInspection)
+        assert (await source.ask(AskTopTexts(None))) == TopTexts(namespace="mine", kept=100)
         assert isinstance(await source.ask(AskRequests("slow")), RequestRows)
         assert log.count("open") == 2
         assert "enable a" in log

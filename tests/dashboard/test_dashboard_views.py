@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import msgspec
@@ -9,11 +10,15 @@ import pytest
 from dashboard_support import NOW, SNAPSHOTS, changed, past, picture_of, text_of
 
 from emberd.wire.snapshot import (
+    BatchStats,
+    ClientLimit,
     ClientStats,
     EngineStats,
     EventRecord,
+    GpuStats,
     ModelStats,
     Snapshot,
+    TextStats,
     TierStats,
 )
 from emberd_tui.glyphs import ASCII
@@ -49,6 +54,104 @@ def test_the_provider_in_use_is_always_shown(size: tuple[int, int]) -> None:
 @pytest.mark.parametrize("size", [(60, 16), (80, 24), (160, 48)])
 def test_a_gpu_that_is_not_used_is_said_at_every_size(size: tuple[int, int]) -> None:
     assert "▲ CUDA is not used" in screen(gpu("CUDA is not used: cuDNN 9 is missing."), size)
+
+
+GPU = GpuStats(
+    busy_ratio=0.63,
+    memory_used_bytes=61 << 30,
+    memory_total_bytes=139 << 30,
+    temperature_c=71.0,
+    power_w=412.3,
+    power_limit_w=700.0,
+)
+
+
+@pytest.mark.parametrize("size", [(80, 24), (160, 48)])
+def test_a_gpu_in_use_shows_its_use_and_its_memory(size: tuple[int, int]) -> None:
+    shown = screen(gpu(gpu=GPU), size)
+    assert "63.0% │" in shown
+    assert "61.0 GiB / 139 GiB" in shown
+    assert "CUDA on NVIDIA" in shown
+    assert ("71 C     412 / 700 W" in shown) == (size == (160, 48))
+
+
+def test_figures_that_a_gpu_does_not_tell_are_dashes() -> None:
+    some = msgspec.structs.replace(GPU, busy_ratio=None, power_w=None, power_limit_w=None)
+    shown = screen(gpu(gpu=some))
+    assert re.search(r"gpu +─+ +– │", shown)  # noqa: RUF001 - the dash of no figure
+    assert "71 C     – W" in shown  # noqa: RUF001
+    lost = GpuStats(message="NVML: GPU is lost.")
+    assert "gpu     NVML: GPU is lost." in screen(gpu(gpu=lost))
+
+
+REASON = "libcublasLt.so.13 is missing -> pip install 'emberd[cuda]'"
+NOTE = f"NVIDIA GeForce RTX 4090 is there, but {'it cannot be used, ' * 12}so the CPU is used."
+
+
+def test_why_the_gpu_is_not_used_is_shortened_to_what_fits() -> None:
+    shown = screen(gpu(NOTE, provider_reason=REASON), (80, 24))
+    assert "▲ CPU: libcublasLt.so.13 is missing…" in shown
+    shown = screen(gpu(NOTE, provider_reason=REASON))
+    assert "▲ CPU: libcublasLt.so.13 is missing -> pip install" in shown
+    assert "│ 'emberd[cuda]' " in shown
+    assert "callers" in shown
+
+
+def test_a_machine_without_a_gpu_says_so_without_a_warning() -> None:
+    shown = screen(gpu(provider_reason="no CUDA device found"))
+    assert "why CPU no CUDA device found" in shown
+    assert "▲ CPU" not in shown
+
+
+def test_the_pipeline_has_every_stage_in_order_and_more_where_there_is_room() -> None:
+    texts = TextStats(
+        received_per_s=40, deduplicated_per_s=3, hits_per_s=30, computed_per_s=6, failed_per_s=1
+    )
+    engine = EngineStats(
+        queue_texts=12,
+        batches=BatchStats(tokens_per_s=1_234, fill_ratio=0.8, padding_ratio=0.01),
+        stage_ms={"tokenise": 0.25, "queue": 2.5, "compute": 3.5},
+    )
+
+    def line_of(size: tuple[int, int]) -> str:
+        lines = screen(last(texts=texts, engine=engine), size).splitlines()
+        return " ".join(next(line for line in lines if "▸ cached" in line).split())
+
+    assert line_of((80, 24)) == "in 40 ▸ equal 3.0 ▸ cached 30 ▸ queue 12 ▸ computed 6.0"
+    assert line_of((220, 60)) == (
+        "texts/s in 40 ▸ equal 3.0 ▸ cached 30 ▸ queue 12 ▸ computed 6.0 1,234 tokens/s full 80.0% "
+        "padding 1.0% 1.0 failed/s tokenise 0.25 ms queue 2.50 ms compute 3.50 ms"
+    )
+
+
+def test_clients_show_their_limits_where_there_are_any() -> None:
+    limits = {
+        "calm": ClientLimit(used_ratio=0.2),
+        "close": ClientLimit(state="near", used_ratio=0.91),
+        "over": ClientLimit(state="limited", retry_after_s=75.0),
+        "free": None,
+    }
+    rows = [
+        ClientStats(id=number, name=name, limit=limit, limited=7 * (name == "over"))
+        for number, (name, limit) in enumerate(limits.items())
+    ]
+    shown = screen(last(clients=rows))
+    heading = next(line for line in shown.splitlines() if "client " in line)
+    assert "limit" in heading
+    assert "refused" in heading
+    for name, words in {"calm": "● free", "close": "▲ 91.0%", "over": "✖ 1m 15s"}.items():
+        assert words in next(line for line in shown.splitlines() if f"│ {name} " in line)
+    shown = screen(last(clients=[ClientStats(id=1, name="calm")]))
+    assert "refused" not in next(line for line in shown.splitlines() if "client " in line)
+
+
+def test_models_say_what_they_run_on_where_that_differs() -> None:
+    models = [
+        ModelStats(name=name, fingerprint="00", dim=8, max_tokens=9, device=device)
+        for name, device in (("a", "NVIDIA H200"), ("b", "NVIDIA H200"), ("c", "plugin up"))
+    ]
+    assert "NVIDIA H200" in screen(last(models=models))
+    assert "NVIDIA H200" not in screen(last(models=models[:2]))
 
 
 def test_a_queue_that_is_nearly_full_is_marked() -> None:

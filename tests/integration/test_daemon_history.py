@@ -189,6 +189,8 @@ def test_top_texts_are_those_of_the_namespace_and_go_with_it(make_daemon: MakeDa
         assert [(each.text, each.hits) for each in found.texts] == [("often", 5), ("x" * 200, 2)]
         assert (found.kept, found.hits, found.texts[1].characters) == (2, 8, 500)
         assert [each.text for each in client.top_texts("notes").texts] == ["a secret of the notes"]
+        assert client.inspect("often").hits == 5
+        assert client.inspect("never asked for").hits is None
         with pytest.raises(NamespaceNotFoundError):
             client.top_texts("nobody")
         with pytest.raises(InvalidParamsError):

@@ -14,6 +14,7 @@ from emberd_tui.asks import (
     AskPlugin,
     AskRequests,
     AskSearch,
+    AskTopTexts,
     ClearNamespace,
     SwitchPlugin,
 )
@@ -29,6 +30,7 @@ HITS = 30
 _LINES = 500
 _PARTS: Final = ("text", "metadata", "snippet")
 _REQUESTS = 200
+_TOP_TEXTS = 100
 
 
 async def answer(client: AsyncClient, ask: Ask) -> Answer:
@@ -46,6 +48,8 @@ async def answer(client: AsyncClient, ask: Ask) -> Answer:
             result = await client.search(collection, query, HITS, include=_PARTS)
         case AskInspection(text=text):
             result = await client.inspect(text)
+        case AskTopTexts(namespace=namespace):
+            result = await client.top_texts(namespace, limit=_TOP_TEXTS)
         case ClearNamespace(name=name):
             result = await client.cache_clear(name)
         case AskRequests(kind=kind):

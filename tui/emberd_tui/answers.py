@@ -6,7 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from emberd.client import Hit, PluginInfo
-from emberd.wire.insight import CacheInspection, HistoryColumns, LogLine, LogLines, RequestRows
+from emberd.wire.insight import (
+    CacheInspection,
+    HistoryColumns,
+    LogLine,
+    LogLines,
+    RequestRows,
+    TopTexts,
+)
 from emberd_tui.asks import AskSearch, RequestKind
 
 __all__ = ["Answer", "Answers"]
@@ -15,6 +22,7 @@ Answer = (
     HistoryColumns
     | RequestRows
     | CacheInspection
+    | TopTexts
     | LogLines
     | PluginInfo
     | list[Hit]
@@ -31,6 +39,7 @@ class Answers:
     hits_of: AskSearch | None = None
     """What they answer; None before the first search."""
     inspection: CacheInspection | None = None
+    top_texts: TopTexts | None = None
     requests: Mapping[RequestKind, RequestRows] = field(default_factory=dict)
     logs: tuple[tuple[int, LogLine], ...] = ()
     """Numbered as they came, oldest first."""

@@ -18,6 +18,7 @@ __all__ = [
     "AskPlugin",
     "AskRequests",
     "AskSearch",
+    "AskTopTexts",
     "ClearNamespace",
     "RequestKind",
     "SwitchPlugin",
@@ -83,6 +84,16 @@ class AskInspection(Ask):
     method: ClassVar[str] = "cache.inspect"
     has_notice: ClassVar[bool] = True
     text: str
+
+
+@dataclass(frozen=True, slots=True)
+class AskTopTexts(Ask):
+    """The texts of a namespace with the most hits; None is the connection's own."""
+
+    method: ClassVar[str] = "cache.top"
+    has_notice: ClassVar[bool] = True
+    every_s: ClassVar[float | None] = _POLL_S
+    namespace: str | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from itertools import islice
 from emberd.wire.snapshot import (
     BatchStats,
     CacheStats,
+    ClientLimit,
     ClientStats,
     DaemonStats,
     EngineStats,
@@ -206,6 +207,8 @@ def _texts(wanted: float, found: float, done: float, totals: tuple[int, int, int
         computed=computed + 260_000,
         failed=1,
         truncated=212,
+        received_per_s=wanted,
+        deduplicated_per_s=wanted * 0.006,
         per_s=found + done,
         hits_per_s=found,
         computed_per_s=done,
@@ -284,8 +287,23 @@ def _engine(
             padding_ratio=0.004,
             latency=_latency(per_s, 41, 52, chance),
         ),
+        provider_reason="no CUDA device found",
+        stage_ms={"tokenise": 0.11, "queue": queue / _CAPACITY * 1e3, "compute": 3.9},
         stages={"tokenise": 14.1, "queue": 3.2, "compute": 512.0 + second * busy},
     )
+
+
+_ALLOWED = {"jupyter": 480.0, "notes-indexer": 600.0}
+_REFUSED = {"jupyter": 412}
+
+
+def _limit(name: str, rate: float) -> ClientLimit:
+    """Of the made-up limiter: some clients may have fewer texts a second than others."""
+    used = rate / _ALLOWED.get(name, 2_000.0)
+    limit = "tokens a minute"
+    if used >= 1:
+        return ClientLimit(state="limited", used_ratio=1.0, retry_after_s=2 * used, limit=limit)
+    return ClientLimit(state="near" if used >= 0.8 else "free", used_ratio=used, limit=limit)
 
 
 def _clients(
@@ -307,6 +325,8 @@ def _clients(
                 connected_s=400.0 * caller.id + second,
                 in_flight=min(round(rate / 60), 9),
                 requests=caller.requests,
+                limited=_REFUSED.get(caller.name, 0),
+                limit=_limit(caller.name, rate),
                 failed=3 if caller.name == "photo-tagger" else 0,
                 texts=caller.texts,
                 texts_per_s=rate,

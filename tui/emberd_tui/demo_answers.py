@@ -18,6 +18,8 @@ from emberd.wire.insight import (
     RequestRows,
     RequestStages,
     TierFinding,
+    TopText,
+    TopTexts,
 )
 from emberd.wire.snapshot import Snapshot
 from emberd_tui.answers import Answer
@@ -29,6 +31,7 @@ from emberd_tui.asks import (
     AskPlugin,
     AskRequests,
     AskSearch,
+    AskTopTexts,
     ClearNamespace,
     RequestKind,
     SwitchPlugin,
@@ -90,6 +93,8 @@ def demo_answer(ask: Ask, now: Snapshot) -> Answer:
             answer = _hits(query)
         case AskInspection(text=text):
             answer = _inspection(text)
+        case AskTopTexts(namespace=namespace):
+            answer = _top_texts(namespace or "default", now)
         case ClearNamespace(name=name):
             answer = {
                 space.name: space.entries for space in now.cache.namespaces if space.name == name
@@ -168,7 +173,29 @@ def _inspection(text: str) -> CacheInspection:
             else TierFinding(tier="memory"),
             TierFinding(tier="lmdb", found=True, age_s=412_000.0, size_bytes=768, norm=0.9999),
         ],
+        hits=214,
         tokens=len(text.split()) + 2,
+    )
+
+
+def _top_texts(namespace: str, now: Snapshot) -> TopTexts:
+    """Fewer and fewer hits; none but of the namespace that people read in."""
+    hits = next((space.hits for space in now.cache.namespaces if space.name == namespace), 0)
+    texts = _TEXTS if namespace == "default" else ()
+    return TopTexts(
+        namespace=namespace,
+        kept=20,
+        since=now.time - now.sequence,
+        hits=hits,
+        texts=[
+            TopText(
+                text=text,
+                characters=len(text),
+                hits=round(hits * 0.11 / (index + 1)),
+                over=3 if index > 3 else 0,
+            )
+            for index, (_, _, text) in enumerate(texts)
+        ],
     )
 
 

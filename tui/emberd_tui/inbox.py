@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from emberd.client import PluginInfo
-from emberd.wire.insight import CacheInspection, HistoryColumns, LogLines, RequestRows
+from emberd.wire.insight import CacheInspection, HistoryColumns, LogLines, RequestRows, TopTexts
 from emberd_tui.answers import Answer, Answers
 from emberd_tui.asks import (
     Ask,
@@ -47,6 +47,8 @@ def taken(answers: Answers, ask: Ask, answer: Answer) -> Answers:
             changed = {"hits": tuple(answer), "hits_of": ask}
         case _, CacheInspection():
             changed = {"inspection": answer}
+        case _, TopTexts():
+            changed = {"top_texts": answer}
         case AskRequests(kind=kind), RequestRows():
             changed = {"requests": {**answers.requests, kind: answer}}
         case AskLogs(after=after), LogLines():

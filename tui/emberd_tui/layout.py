@@ -17,6 +17,7 @@ Place = Literal[
     "status",
     "throughput",
     "latency",
+    "pipeline",
     "cache",
     "engine",
     "requests",
@@ -66,6 +67,8 @@ def arrange(
     if width < MIN_WIDTH or height < MIN_HEIGHT:
         return {}
     plots, meters, tables = _bands(width, height - 3)
+    strip = 1 if tables and plots > _LEAST_PLOT else 0
+    plots -= strip
     places: dict[Place, Rect] = {
         "header": Rect(0, 0, width, 1),
         "status": Rect(0, 1, width, 1),
@@ -74,6 +77,9 @@ def arrange(
     y = 2
     places |= _side_by_side(("throughput", "latency"), y, width, plots)
     y += plots
+    if strip:
+        places["pipeline"] = Rect(0, y, width, 1)
+        y += 1
     names: tuple[Place, ...] = ("cache", "engine", "requests")
     places |= _side_by_side(names if width >= _WIDE else names[:2], y, width, meters)
     y += meters

@@ -22,6 +22,7 @@ from emberd_tui.views.header import header
 from emberd_tui.views.message_line import has_message, message_line
 from emberd_tui.views.models import models
 from emberd_tui.views.overlays import help_box, notice_box, problems_box
+from emberd_tui.views.pipeline import pipeline
 from emberd_tui.views.plots import latency, throughput
 from emberd_tui.views.plugins import plugin_lines, plugins
 from emberd_tui.views.requests import requests
@@ -35,6 +36,7 @@ _Panel = Callable[[Frame, Snapshot, int, int], list[Line]]
 _PANELS: dict[Place, _Panel] = {
     "throughput": lambda frame, _, width, height: throughput(frame, width, height),
     "latency": lambda frame, _, width, height: latency(frame, width, height),
+    "pipeline": pipeline,
     "cache": cache,
     "engine": engine,
     "requests": requests,

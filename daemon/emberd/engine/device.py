@@ -37,7 +37,7 @@ class Device:
     note: str = ""
     """Why a better provider is not in use and what to do; empty where there is nothing to do."""
     reason: str = ""
-    """On a CPU, why, in a few words."""
+    """On a CPU, why, in a few words, then what helps."""
     pci_bus_id: str = ""
     """Of a GPU: what NVIDIA's management library knows it by."""
     is_fallback: bool = False
@@ -106,7 +106,7 @@ def _usable_gpu() -> _Gpu:
         raise _UnusableError(
             f"{gpu.name} is there, but this onnxruntime has no CUDA provider. Uninstall "
             "onnxruntime, then install onnxruntime-gpu.",
-            "onnxruntime has no CUDA provider",
+            "onnxruntime has no CUDA provider -> install onnxruntime-gpu in its place",
         )
     onnxruntime.set_default_logger_severity(4)  # its complaint goes to stderr; ours into the note
     if hasattr(onnxruntime, "preload_dlls"):
@@ -127,7 +127,9 @@ def _gpu_of_the_driver() -> _Gpu:
     if code := driver.cuInit(0):
         raise _UnusableError(
             f"NVIDIA's driver does not start (cuInit returned {code}). Check it with nvidia-smi.",
-            "no CUDA device found" if code == _NO_DEVICE else f"NVIDIA's driver fails ({code})",
+            "no CUDA device found"
+            if code == _NO_DEVICE
+            else f"NVIDIA's driver fails ({code}) -> check it with nvidia-smi",
             is_worth_telling=code != _NO_DEVICE,
         )
     count, device = ctypes.c_int(0), ctypes.c_int(0)
@@ -164,10 +166,11 @@ def _try_provider(ort: Any, name: str) -> None:
     if not is_used:
         why = _missing_library(ort)
         library = why.partition(":")[0] if ".so" in why else "a CUDA library"
+        fault = "is missing" if "No such file" in why else "does not load"
         raise _UnusableError(
             f"{name} is there, but ONNX Runtime cannot use it: {why}. Install "
             "the CUDA libraries with: pip install 'emberd[cuda]'.",
-            f"{library} does not load",
+            f"{library} {fault} -> pip install 'emberd[cuda]'",
         )
 
 

@@ -198,7 +198,7 @@ METHODS: dict[str, Method] = {
             p.InspectParams,
             "Which tiers have the vector of a text. Counts as no use of it and moves nothing.",
             "{model, fingerprint, key, cached, tiers: [{tier, found, age_s, size_bytes, norm, "
-            "message}], tokens}",
+            "message}], hits, tokens}",
             ("NAMESPACE_NOT_FOUND", "TEXT_TOO_LONG", *_MODEL_ERRORS),
         ),
         Method(

@@ -17,6 +17,7 @@ from emberd.service.embedder_models import estimate_tokens
 from emberd.service.embedding import EmbeddingService
 from emberd.service.params import InspectParams
 from emberd.service.registry import LoadedModel, ModelRegistry
+from emberd.telemetry.top_texts import TopTextCounts
 from emberd.wire.insight import CacheInspection, TierFinding
 
 __all__ = ["CacheInspector"]
@@ -26,12 +27,18 @@ class CacheInspector:
     """Owned by the event loop's thread."""
 
     def __init__(
-        self, cache: Cache, engine: Engine, registry: ModelRegistry, embedding: EmbeddingService
+        self,
+        cache: Cache,
+        engine: Engine,
+        registry: ModelRegistry,
+        embedding: EmbeddingService,
+        top_texts: TopTextCounts | None = None,
     ) -> None:
         self._cache = cache
         self._engine = engine
         self._registry = registry
         self._embedding = embedding
+        self._top_texts = top_texts
 
     async def inspect(self, params: InspectParams, caller: Caller) -> dict[str, Any]:
         """The result of `cache.inspect`; raises what `embed` raises for such a text."""
@@ -54,6 +61,7 @@ class CacheInspector:
                 key=key.hex(),
                 cached=known is not None,
                 tiers=[_finding(name, sight, model) for name, sight in sights.items()],
+                hits=self._top_texts.hits_of(namespace, text) if self._top_texts else None,
                 tokens=tokens,
             )
         )

@@ -191,8 +191,8 @@ class ModelRegistry:
             row["is_default"] = row["name"] == self.default_name
         return stored
 
-    def stats(self) -> list[ModelStats]:
-        """The models' part of the snapshot."""
+    def stats(self, device: str = "") -> list[ModelStats]:
+        """The models' part of the snapshot; `device` is the engine's."""
         rows = [
             ModelStats(
                 name=name,
@@ -201,6 +201,7 @@ class ModelRegistry:
                 max_tokens=model.info.max_tokens,
                 precision=model.info.precision,
                 is_default=name == self.default_name,
+                device=device,
                 texts=model.texts,
             )
             for name, model in self._loaded.items()
@@ -301,6 +302,7 @@ class ModelRegistry:
             state="loaded" if is_usable else "failed",
             message="" if plugged is None or is_usable else f"The {plugged.source} is not in use.",
             is_default=model.info.name == self.default_name,
+            device="" if plugged is None else plugged.source,
             texts=model.texts,
         )
 

@@ -85,7 +85,7 @@ class Service:
         self._top_texts = top_texts
         self._shut_down = shut_down
         self.is_draining = False
-        self._inspector = CacheInspector(cache, engine, registry, embedding)
+        self._inspector = CacheInspector(cache, engine, registry, embedding, top_texts)
         self._handlers: dict[str, tuple[type[p.Params], Callable[[Any, Caller], Result]]] = {
             name: (method.params, getattr(self, f"_{name.replace('.', '_')}"))
             for name, method in METHODS.items()

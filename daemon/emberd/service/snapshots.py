@@ -103,7 +103,7 @@ class SnapshotBuilder:
             cache=cache,
             engine=engine,
             index=self._collections.stats(),
-            models=self._registry.stats(),
+            models=self._registry.stats(engine.device),
             clients=clients[:_CLIENTS_SHOWN],
             plugins=self._plugins.stats(),
             events=self._events.records(),

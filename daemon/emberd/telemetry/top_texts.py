@@ -90,6 +90,12 @@ class TopTextCounts:
             ],
         )
 
+    def hits_of(self, namespace: str, text: str) -> int | None:
+        """None for a text that has no counter."""
+        space = self._spaces.get(namespace)
+        counter = space.counters.get(hash(text)) if space is not None else None
+        return None if counter is None else counter.hits
+
     def clear(self, namespace: str | None) -> None:
         """Forget the texts of a namespace, of all for None."""
         if namespace is None:

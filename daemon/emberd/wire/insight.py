@@ -88,6 +88,9 @@ class CacheInspection(_Part, frozen=True, kw_only=True):
     """Whether any tier has it."""
     tiers: list[TierFinding] = []
     """In the order they are asked."""
+    hits: int | None = None
+    """Of the text in the namespace, whatever the model; None where `cache.top_texts` does not count
+    it."""
     tokens: int = 0
     """That the model reads, or has read; an estimate for a plugin's model that has not."""
 

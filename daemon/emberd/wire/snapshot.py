@@ -185,7 +185,7 @@ class EngineStats(_Part, frozen=True, kw_only=True):
     """Why a better provider is not in use and what to do; empty when the best one is, and on a
     machine where none seems to be possible."""
     provider_reason: str = ""
-    """On a CPU, in a few words why: also where there is nothing to do about it."""
+    """On a CPU, why, in a few words, and after an arrow what helps; also where nothing does."""
     gpu: GpuStats | None = None
     """None on a CPU, and until somebody has asked for snapshots for a second or two."""
     callers: int = 0
@@ -259,6 +259,8 @@ class ModelStats(_Part, frozen=True, kw_only=True):
     state: Literal["loading", "loaded", "failed"] = "loaded"
     message: str = ""
     is_default: bool = False
+    device: str = ""
+    """What computes it: the engine's device, or a plugin's embedder."""
     texts: int = 0
 
 

@@ -250,6 +250,7 @@ def test_inspecting_a_text_says_which_tiers_have_it(run_cli: Any, daemon: SmallD
         "namespace": "notes",
     }
     assert run_cli("cache", "inspect", "x", "--json").json["cached"] is False
+    assert "hits    1,204" in run_cli("cache", "inspect", "counted").out
 
 
 @pytest.mark.usefixtures("daemon")

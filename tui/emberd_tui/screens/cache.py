@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from emberd.wire.snapshot import NamespaceStats
-from emberd_tui.asks import AskInspection, ClearNamespace
+from emberd_tui.asks import Ask, AskInspection, AskTopTexts, ClearNamespace
 from emberd_tui.format import count
 from emberd_tui.frame import Frame
 from emberd_tui.screens.spec import Spec, is_match
@@ -32,8 +32,10 @@ def _rows(frame: Frame) -> Sequence[Row]:
     ]
 
 
-def _wants(frame: Frame) -> tuple[AskInspection, ...]:
-    return (AskInspection(frame.view.inspected),) if frame.view.inspected else ()
+def _wants(frame: Frame) -> tuple[Ask, ...]:
+    rows = _rows(frame)
+    top = AskTopTexts(rows[CACHE.index(frame, rows)].key if rows else None)
+    return (AskInspection(frame.view.inspected), top) if frame.view.inspected else (top,)
 
 
 def _confirms(frame: Frame, action: str) -> Confirm | None:

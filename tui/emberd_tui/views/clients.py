@@ -15,6 +15,7 @@ from emberd_tui.spans import Line, Role, Span, clean
 __all__ = ["clients"]
 
 _SHARE = 10
+_OF_LIMITS = ("limit", "refused")
 
 
 def clients(frame: Frame, snapshot: Snapshot, width: int, height: int) -> list[Line]:
@@ -25,7 +26,10 @@ def clients(frame: Frame, snapshot: Snapshot, width: int, height: int) -> list[L
     selected = OVERVIEW.index(frame, found) if found else -1
     first = max(min(selected - visible // 2, len(rows) - visible), 0)
     shown = rows[first : first + visible]
-    lines = table(_columns(frame.sort, rows, frame.glyphs), shown, width - 4, frame.glyphs)
+    columns = _columns(frame.sort, rows, frame.glyphs)
+    if not any(row.limit is not None or row.limited for row in rows):
+        columns = [column for column in columns if column.title not in _OF_LIMITS]
+    lines = table(columns, shown, width - 4, frame.glyphs)
     if not rows:
         empty = "none fits" if snapshot.clients else "none is connected"
         lines.append((Span(empty, "faint"),))
@@ -66,7 +70,7 @@ def _columns(sort: Sort, rows: list[ClientStats], glyphs: Glyphs) -> list[Column
         Column(
             "client", 13, _name, 0, "left", True, action="sort('name')", is_sorted=sort == "name"
         ),
-        Column("pid", 7, lambda row: (Span(str(row.pid or ""), "muted"),), rank=2),
+        Column("pid", 7, lambda row: (Span(str(row.pid or ""), "muted"),), rank=3),
         Column("via", 4, lambda row: (Span(row.transport, "muted"),), rank=6),
         Column("", _SHARE, lambda row: _share(row, busiest, glyphs), rank=9),
         Column("texts/s", 8, _rate, action="sort('rate')", is_sorted=sort == "rate"),
@@ -77,6 +81,8 @@ def _columns(sort: Sort, rows: list[ClientStats], glyphs: Glyphs) -> list[Column
         Column(
             "p99", 7, ms(lambda row: row.p99_ms), 1, action="sort('p99')", is_sorted=sort == "p99"
         ),
+        Column("limit", 10, lambda row: _limit(row, glyphs), 2, "left"),
+        Column("refused", 7, lambda row: (_figure(row.limited, "warning"),), rank=4),
         Column("in flight", 9, lambda row: (_figure(row.in_flight),), rank=4),
         Column("requests", 8, lambda row: (Span(count(row.requests), "muted"),), rank=7),
         Column("failed", 6, lambda row: (_figure(row.failed, "bad"),), rank=5),
@@ -96,6 +102,22 @@ def _hit(client: ClientStats, glyphs: Glyphs) -> Line:
     if not client.texts_per_s:
         return (Span(glyphs.none, "faint"),)
     return (Span(percent(client.hit_ratio), "hits"),)
+
+
+def _limit(client: ClientStats, glyphs: Glyphs) -> Line:
+    """Free, near it with the share that is used, or refused and for how long yet."""
+    limit = client.limit
+    if limit is None:
+        return (Span(glyphs.none, "faint"),)
+    if limit.state == "limited":
+        return (Span(f"{glyphs.bad} {_wait(limit.retry_after_s)}", "bad"),)
+    if limit.state == "near":
+        return (Span(f"{glyphs.warning} {percent(limit.used_ratio)}", "warning"),)
+    return (Span(f"{glyphs.good} free", "good"),)
+
+
+def _wait(seconds: float) -> str:
+    return duration(seconds) if seconds >= 1 else milliseconds(seconds * 1e3)
 
 
 def _share(client: ClientStats, busiest: float, glyphs: Glyphs) -> Line:

@@ -8,6 +8,7 @@ from emberd_tui.frame import Frame
 from emberd_tui.glyphs import Glyphs
 from emberd_tui.parts import box, figure, keep, meter
 from emberd_tui.spans import Line, Role, Span, clean, fit, line_width, pack
+from emberd_tui.views.device import gpu_rows, reason_rows
 
 __all__ = ["engine"]
 
@@ -20,7 +21,7 @@ _FULL, _LATE_MS = 0.8, 50.0
 def engine(frame: Frame, snapshot: Snapshot, width: int, height: int) -> list[Line]:
     """What the device is, what it is doing, and where the time has gone."""
     inner, room = width - 4, height - 2
-    rows = keep(_rows(snapshot, inner, frame.glyphs), room)
+    rows = keep(_rows(snapshot, inner, room, frame.glyphs), room)
     body = [(Span(" "), *fit(line, inner, frame.glyphs.ellipsis)) for line in rows]
     legend = _device(snapshot.engine, width - 15, frame.glyphs.ellipsis)
     return box((Span("Engine", "title"),), legend, body, width, height, frame.glyphs)
@@ -35,13 +36,14 @@ def _device(stats: EngineStats, width: int, ellipsis: str) -> Line:
     return fit(device, min(line_width(device), width), ellipsis)
 
 
-def _rows(snapshot: Snapshot, width: int, glyphs: Glyphs) -> list[tuple[int, Line]]:
+def _rows(snapshot: Snapshot, width: int, room: int, glyphs: Glyphs) -> list[tuple[int, Line]]:
     stats = snapshot.engine
-    rows: list[tuple[int, Line]] = []
-    if stats.provider_note:
-        rows.append((0, (Span(f"{glyphs.warning} {clean(stats.provider_note)}", "warning"),)))
-    rows += [
-        (0, _callers(stats, width, glyphs)),
+    gpu = gpu_rows(stats.gpu, width, glyphs)
+    rows = [
+        *reason_rows(stats, width, room, glyphs),
+        *gpu,
+        # A GPU's own figures say more than how many threads feed it.
+        (2 if gpu else 0, _callers(stats, width, glyphs)),
         (0, _queue(stats, width, glyphs)),
         (1, _fill(stats, width, glyphs)),
         (0, _tokens(stats, width)),
@@ -116,20 +118,22 @@ def _batches(stats: EngineStats, width: int, glyphs: Glyphs) -> Line:
 
 
 def _stages(stats: EngineStats, width: int, glyphs: Glyphs) -> Line:
-    """What one computed text has cost in each stage, on average since the start."""
+    """What a computed text takes in each stage; where none was computed lately, what it took on
+    average since the start."""
     texts = stats.batches.texts
-    if not texts:
+    took = stats.stage_ms or {name: s / texts * 1e3 for name, s in stats.stages.items() if texts}
+    if not took:
         return _labelled("a text", [(0, (Span(glyphs.none),))], width)
     fields: list[tuple[int, Line]] = [
         (
             index,
             (
                 Span(f"{clean(name)} ", "muted"),
-                *figure(milliseconds(stats.stages[name] / texts * 1e3), "", 7),
+                *figure(milliseconds(took[name]), "", 7),
             ),
         )
         for index, name in enumerate(("compute", "queue", "tokenise"))
-        if name in stats.stages
+        if name in took
     ]
     return _labelled("a text", fields, width)
 

@@ -38,7 +38,8 @@ def _lines(found: CacheInspection, width: int, glyphs: Glyphs) -> list[Line]:
         if found.cached
         else Span(f"{glyphs.dot} not cached", "muted")
     )
-    lines: list[Line] = [(mark, Span(f"  {count(found.tokens)} tokens", "muted"))]
+    hits = "" if found.hits is None else f"  {count(found.hits)} hits"
+    lines: list[Line] = [(mark, Span(f"  {count(found.tokens)} tokens{hits}", "muted"))]
     lines += table(_columns(glyphs), found.tiers, width, glyphs)
     for tier in found.tiers:
         if tier.message:

@@ -11,6 +11,7 @@ from emberd_tui.spans import Line, Role, Span, clean
 
 __all__ = ["models"]
 
+_DEVICE = "on"
 _ROLES: dict[str, Role] = {"loaded": "good", "loading": "warning", "failed": "bad"}
 
 
@@ -18,7 +19,10 @@ def models(frame: Frame, snapshot: Snapshot, width: int, height: int) -> list[Li
     """One row a model, the default first."""
     glyphs = frame.glyphs
     found = sorted(snapshot.models, key=lambda model: (not model.is_default, model.name))
-    heading, *rows = table(_columns(glyphs), found, width - 4, glyphs)
+    columns = _columns(glyphs)
+    if len({model.device for model in found if model.state == "loaded"}) < 2:
+        columns = [column for column in columns if column.title != _DEVICE]
+    heading, *rows = table(columns, found, width - 4, glyphs)
     lines = [heading]
     for model, row in zip(found, rows, strict=True):
         lines.append(row)
@@ -35,9 +39,10 @@ def _columns(glyphs: Glyphs) -> list[Column[ModelStats]]:
     return [
         Column("model", 18, lambda row: _name(row, glyphs), align="left", is_elastic=True),
         Column("state", 9, lambda row: _state(row, glyphs), align="left"),
-        Column("dim", 4, lambda row: (Span(str(row.dim)),), rank=2),
-        Column("window", 6, lambda row: (Span(str(row.max_tokens), "muted"),), rank=4),
-        Column("precision", 9, lambda row: (Span(clean(row.precision), "muted"),), rank=3),
+        Column(_DEVICE, 14, lambda row: (Span(clean(row.device)),), 2, "left"),
+        Column("dim", 4, lambda row: (Span(str(row.dim)),), rank=3),
+        Column("window", 6, lambda row: (Span(str(row.max_tokens), "muted"),), rank=5),
+        Column("precision", 9, lambda row: (Span(clean(row.precision), "muted"),), rank=4),
         Column("texts", 6, lambda row: (Span(count(row.texts)),), rank=1),
     ]
 

@@ -49,8 +49,12 @@ def daemon_findings(snapshot: Snapshot) -> Iterator[Finding]:
 
 def device_finding(name: str, provider: str, note: str, reason: str = "") -> Finding:
     """The device in use, and why not a better one."""
-    what = f"{name}, {provider}" + (f": {reason}" if reason else "")
-    return warn("device", what, note) if note else ok("device", what)
+    what = f"{name}, {provider}"
+    return (
+        warn("device", what, note)
+        if note
+        else ok("device", ": ".join(filter(None, (what, reason))))
+    )
 
 
 def _chosen_device(app: App) -> Finding:

@@ -146,6 +146,7 @@ def inspection_lines(found: CacheInspection) -> list[str]:
     head = [
         ("model", f"{found.model} ({found.fingerprint})"),
         ("key", found.key),
+        *([] if found.hits is None else [("hits", f"{found.hits:,}")]),
         ("tokens", f"{found.tokens:,}"),
         ("cached", "yes" if found.cached else "no"),
     ]
