@@ -67,8 +67,8 @@ def status_pairs(snapshot: Snapshot) -> list[tuple[str, str]]:
         ("socket", daemon.socket),
         ("device", f"{engine.device} ({engine.provider})" if engine.provider else engine.device),
     ]
-    if engine.provider_note:
-        pairs.append(("", engine.provider_note))
+    if why := engine.provider_note or engine.provider_reason:
+        pairs.append(("", why))
     for model in snapshot.models:
         mark = ", default" if model.is_default else ""
         pairs.append(("model", f"{model.name}, {model.dim} dim, {model.state}{mark}"))
@@ -92,6 +92,8 @@ def _as_map(snapshot: Snapshot) -> dict[str, Any]:
         "device": snapshot.engine.device,
         "provider": snapshot.engine.provider,
         "provider_note": snapshot.engine.provider_note,
+        "provider_reason": snapshot.engine.provider_reason,
+        "gpu": snapshot.engine.gpu,
         "models": snapshot.models,
         "texts": snapshot.texts,
         "cache": snapshot.cache,
