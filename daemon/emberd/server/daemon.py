@@ -206,6 +206,8 @@ class Daemon:
             self._collections, embedding, self._registry, settings.limits, self._events
         )
         self._closing.push_async_callback(collections.close)
+        limits = LimitReader(self._plugins.limiters)
+        self._closing.callback(limits.close)
         builder = SnapshotBuilder(
             engine=self._engine,
             cache=self._cache,
@@ -217,7 +219,7 @@ class Daemon:
             socket=str(self._paths.socket),
             take_lag_ms=self._monitor.take_ms,
             gpu=self._watch_gpu(),
-            limits=LimitReader(self._plugins.limiters),
+            limits=limits,
         )
         self._snapshots = Snapshots(
             builder,

@@ -45,8 +45,8 @@ class Caller:
             self.name = self.name_of(self.pid)
         return self.name
 
-    def stats(self, window_s: float, limit: ClientLimit | None = None) -> ClientStats:
-        """Figures for the snapshot; starts a new window. `limit` is what the limiters say."""
+    def stats(self, window_s: float) -> ClientStats:
+        """Figures for the snapshot; starts a new window."""
         latency = self.latency.take()
         texts = self.texts - self.window["texts"]
         hits = self.hits - self.window["hits"]
@@ -61,7 +61,6 @@ class Caller:
             requests=self.requests,
             failed=self.failed,
             limited=self.limited,
-            limit=self._refusal(limit),
             texts=self.texts,
             texts_per_s=texts / window_s,
             hit_ratio=hits / texts if texts else 0.0,
@@ -69,8 +68,8 @@ class Caller:
             p99_ms=latency.p99_ms,
         )
 
-    def _refusal(self, told: ClientLimit | None) -> ClientLimit | None:
-        """What the limiters say; where none says that it is limited, what the last refusal said."""
+    def limit(self, told: ClientLimit | None) -> ClientLimit | None:
+        """What the limiters tell; where they do not tell of a limit, what the last refusal said."""
         left_s = self.limited_until - time.monotonic()
         if left_s <= 0 or (told is not None and told.state == "limited"):
             return told

@@ -48,6 +48,11 @@ class LimitReader:
         told = [found[client] for found in self._found if client in found]
         return max(told, key=_closeness, default=None)
 
+    def close(self) -> None:
+        """Wait for no answer any more."""
+        for reading in self._readings.values():
+            reading.cancel()
+
     async def _read(self, index: int, clients: list[_Client]) -> None:
         limiter = self._limiters[index]
         self._found[index] = {}

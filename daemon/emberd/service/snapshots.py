@@ -21,7 +21,7 @@ from emberd.service.registry import ModelRegistry
 from emberd.service.statistics import Statistics
 from emberd.telemetry import EventLog
 from emberd.telemetry.gpu import GpuWatch
-from emberd.wire.snapshot import DaemonStats, EngineStats, Snapshot
+from emberd.wire.snapshot import ClientStats, DaemonStats, EngineStats, Snapshot
 
 __all__ = ["SnapshotBuilder"]
 
@@ -88,11 +88,7 @@ class SnapshotBuilder:
         cache = self._cache.stats()
         self._plugins.tick()
         self._plugins.count_built_in(cache.tiers)
-        asking = list(callers)
-        if is_watched:
-            self._limits.tick(asking)
-        clients = [caller.stats(window_s, self._limits.of(caller)) for caller in asking]
-        clients.sort(key=lambda client: (-client.texts_per_s, -client.texts, client.id))
+        clients = self._clients(callers, window_s, is_watched=is_watched)
         return Snapshot(
             sequence=self._sequence,
             time=time.time(),
@@ -104,10 +100,24 @@ class SnapshotBuilder:
             engine=engine,
             index=self._collections.stats(),
             models=self._registry.stats(engine.device),
-            clients=clients[:_CLIENTS_SHOWN],
+            clients=clients,
             plugins=self._plugins.stats(),
             events=self._events.records(),
         )
+
+    def _clients(
+        self, callers: Iterable[Caller], window_s: float, *, is_watched: bool
+    ) -> list[ClientStats]:
+        """The busiest ones, with their limits."""
+        found = [(caller.stats(window_s), caller) for caller in callers]
+        found.sort(key=lambda pair: (-pair[0].texts_per_s, -pair[0].texts, pair[0].id))
+        shown = found[:_CLIENTS_SHOWN]
+        if is_watched:
+            self._limits.tick([caller for _, caller in shown])
+        return [
+            structs.replace(stats, limit=caller.limit(self._limits.of(caller)))
+            for stats, caller in shown
+        ]
 
     def _daemon(
         self, now: float, window_s: float, is_draining: bool, problems: list[str]

@@ -22,7 +22,9 @@ from typing import Any, ClassVar, Literal
 import pytest
 
 from emberd.errors import RateLimitedError
+from emberd.plugins.abilities import ClientLimits
 from emberd.plugins.contracts import Demand, Outcome, RateLimiter
+from emberd.wire.snapshot import ClientLimit
 
 __all__ = ["RateLimiterContract", "sample_demand", "sample_outcome"]
 
@@ -143,6 +145,21 @@ class RateLimiterContract:
         figures = limiter.stats()
         assert all(isinstance(name, str) for name in figures)
         assert all(isinstance(value, int | float | str) for value in figures.values())
+
+    def test_what_it_says_of_clients_fits_and_takes_nothing(self, limiter: RateLimiter) -> None:
+        if not isinstance(limiter, ClientLimits):
+            pytest.skip("it says nothing of clients, which is no duty")
+        clients = [("one", "default"), ("", "default"), ("other", "nowhere")]
+        for _ in range(max(2 * self.refuses_within, 10)):
+            found = limiter.client_limits(clients)
+            assert len(found) == len(clients)
+            assert all(each is None or isinstance(each, ClientLimit) for each in found)
+        limiter.report(limiter.acquire(sample_demand()), sample_outcome())
+        if self.refuses_within:
+            _tickets(limiter, sample_demand(), self.refuses_within)
+            told = limiter.client_limits(clients)[0]
+            assert told is not None
+            assert told.state in ("near", "limited")
 
     def test_a_second_close_does_nothing(self, limiter: RateLimiter) -> None:
         limiter.close()

@@ -201,10 +201,10 @@ async def test_a_refusal_reaches_the_caller_and_nothing_is_computed(build: Build
     assert caught.value.details == {"client": "tester", "limiter": "door", "plugin": "p0"}
     assert house.engine.submitted == []
     assert house.caller.limited == 1
-    told = house.caller.stats(1.0)
-    assert told.limited == 1
-    assert told.limit is not None
-    assert told.limit.state == "limited"
+    assert house.caller.stats(1.0).limited == 1
+    limit = house.caller.limit(None)
+    assert limit is not None
+    assert limit.state == "limited"
 
 
 async def test_of_several_refusals_the_longest_wait_is_told(build: Build) -> None:

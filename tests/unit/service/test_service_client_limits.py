@@ -152,12 +152,12 @@ async def test_one_that_hangs_is_late_once_and_then_left_alone(
 
 def test_a_refusal_is_known_whatever_the_limiter_tells() -> None:
     caller = Caller(id=1)
-    assert caller.stats(1.0).limit is None
-    assert caller.stats(1.0, NEAR).limit == NEAR
+    assert caller.limit(None) is None
+    assert caller.limit(NEAR) == NEAR
     caller.limited_until = time.monotonic() + 60
     for told in (None, NEAR):
-        limit = caller.stats(1.0, told).limit
+        limit = caller.limit(told)
         assert limit is not None
         assert limit.state == "limited"
         assert 50 < limit.retry_after_s <= 60
-    assert caller.stats(1.0, LIMITED).limit == LIMITED
+    assert caller.limit(LIMITED) == LIMITED

@@ -50,11 +50,9 @@ def daemon_findings(snapshot: Snapshot) -> Iterator[Finding]:
 def device_finding(name: str, provider: str, note: str, reason: str = "") -> Finding:
     """The device in use, and why not a better one."""
     what = f"{name}, {provider}"
-    return (
-        warn("device", what, note)
-        if note
-        else ok("device", ": ".join(filter(None, (what, reason))))
-    )
+    if note:
+        return warn("device", what, note)
+    return ok("device", f"{what}: {reason}" if reason else what)
 
 
 def _chosen_device(app: App) -> Finding:
