@@ -115,11 +115,11 @@ def test_the_pipeline_has_every_stage_in_order_and_more_where_there_is_room() ->
 
     def line_of(size: tuple[int, int]) -> str:
         lines = screen(last(texts=texts, engine=engine), size).splitlines()
-        return " ".join(next(line for line in lines if "▸ cached" in line).split())
+        return " ".join(next(line for line in lines if "→ cached" in line).split())
 
-    assert line_of((80, 24)) == "in 40 ▸ equal 3.0 ▸ cached 30 ▸ queue 12 ▸ computed 6.0"
+    assert line_of((80, 24)) == "in 40 → dedup 3.0 → cached 30 → queue 12 → computed 6.0"
     assert line_of((220, 60)) == (
-        "texts/s in 40 ▸ equal 3.0 ▸ cached 30 ▸ queue 12 ▸ computed 6.0 1,234 tokens/s full 80.0% "
+        "texts/s in 40 → dedup 3.0 → cached 30 → queue 12 → computed 6.0 1,234 tokens/s full 80.0% "
         "padding 1.0% 1.0 failed/s tokenise 0.25 ms queue 2.50 ms compute 3.50 ms"
     )
 

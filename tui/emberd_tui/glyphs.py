@@ -33,6 +33,8 @@ class Glyphs:
     """Beside the heading of the column that a table is sorted by."""
     selected: str
     """Before the selected row of a list."""
+    next: str
+    """Between two stages, from the left to the right."""
     down: str
     up: str
     dot: str
@@ -65,6 +67,7 @@ UNICODE = Glyphs(
     mark="★",
     sorted="▾",
     selected="▸",
+    next="→",
     down="▾",
     up="▴",
     dot="·",
@@ -94,6 +97,7 @@ ASCII = Glyphs(
     mark="*",
     sorted="*",
     selected=">",
+    next=">",
     down="v",
     up="^",
     dot="-",

@@ -108,9 +108,10 @@ def paint(frame: Frame, width: int, height: int) -> Picture:
 
 
 def panels_of(frame: Frame) -> list[Place]:
-    """The panels of the overview that have something to show, in the order of the screen."""
+    """The panels of the overview that have something to show, in the order of the screen; the
+    pipeline is one line and no panel."""
     has_plugins = frame.snapshot is not None and plugin_lines(frame.snapshot) > 0
-    empty = {"plugins": not has_plugins, "added": not frame.panels}
+    empty = {"pipeline": True, "plugins": not has_plugins, "added": not frame.panels}
     return [place for place in _PANELS if not empty.get(place, False)]
 
 
