@@ -9,7 +9,7 @@ import sys
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from bench.daemon import BenchDaemon
 from bench.texts import TextMaker
@@ -17,13 +17,18 @@ from emberd.client import AsyncClient
 
 __all__ = ["Kind", "under_load"]
 
-Kind = Literal["new", "cached"]
+Kind = Literal["new", "cached", "steady"]
 """`new`: texts that nobody has seen, in requests of 128. `cached`: the same 4,096 texts again and
-again in one request, as a re-index sends them."""
+again in one request, as a re-index sends them. `steady`: four clients that together ask for 320
+cached texts a second, and one that has 8 new ones computed; far from what the machine can do."""
 
 _NEW_TEXTS = 128
 _NEW_AT_ONCE = 4
 _CACHED_TEXTS = 4_096
+_STEADY_CLIENTS = 4
+_STEADY_TEXTS = 8
+_STEADY_PAUSE_S = 0.1
+_STEADY_NEW_PAUSE_S = 1.0
 _SEED = 7_001
 
 
@@ -66,6 +71,9 @@ async def _run(socket: str, kind: Kind) -> None:
         if kind == "cached":
             await _cached(client, TextMaker(_SEED), tell)
             return
+        if kind == "steady":
+            await _steady(socket, client, maker, tell)
+            return
 
         async def embed() -> None:
             await client.embed(maker.mixed(_NEW_TEXTS))
@@ -84,6 +92,26 @@ async def _cached(client: AsyncClient, maker: TextMaker, tell: Callable[[], None
     await _for_ever(embed, tell)
 
 
+async def _steady(
+    socket: str, client: AsyncClient, maker: TextMaker, tell: Callable[[], None]
+) -> None:
+    async def new() -> None:
+        await client.embed([maker.text(16) for _ in range(_STEADY_TEXTS)])
+        await asyncio.sleep(_STEADY_NEW_PAUSE_S)
+
+    async def cached(number: int) -> None:
+        texts = TextMaker(_SEED + number).mixed(_STEADY_TEXTS)
+        async with AsyncClient(socket, autostart=False, name=f"bench {number}") as other:
+
+            async def embed() -> None:
+                await other.embed(texts)
+                await asyncio.sleep(_STEADY_PAUSE_S)
+
+            await _for_ever(embed, lambda: None)
+
+    await asyncio.gather(_for_ever(new, tell), *map(cached, range(_STEADY_CLIENTS)))
+
+
 async def _for_ever(work: Callable[[], Awaitable[None]], tell: Callable[[], None]) -> None:
     while True:
         await work()
@@ -91,4 +119,4 @@ async def _for_ever(work: Callable[[], Awaitable[None]], tell: Callable[[], None
 
 
 if __name__ == "__main__":
-    asyncio.run(_run(sys.argv[1], "cached" if sys.argv[2] == "cached" else "new"))
+    asyncio.run(_run(sys.argv[1], next(kind for kind in get_args(Kind) if kind == sys.argv[2])))

@@ -180,6 +180,7 @@ async def running(
     clock: Callable[[], float] | None = None,
     keys: KeyChoices | None = None,
     connect: Callable[[str], Source] | None = None,
+    is_read_only: bool = False,
 ) -> AsyncIterator[Running]:
     """The app on a scripted source, at a clock that stands at `now`."""
     source = ScriptedSource(states)
@@ -192,6 +193,7 @@ async def running(
         debounce_s=0.0,
         keys=key_map(keys or {}),
         connect=connect,
+        is_read_only=is_read_only,
     )
     async with app.run_test(size=size) as pilot:
         run = Running(app, source, pilot)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 
 from emberd_tui import run
@@ -15,9 +16,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m emberd_tui", description=__doc__)
     parser.add_argument("--socket", help="the daemon's socket, or tcp://host:port")
     parser.add_argument("--demo", action="store_true", help="made-up figures, no daemon needed")
+    parser.add_argument("--read-only", action="store_true", help="no key changes anything")
     parser.add_argument("--ascii", action="store_true", help="no characters beyond ASCII")
     parser.add_argument(
         "--interval", type=float, default=1.0, metavar="S", help="seconds, %(default)s"
+    )
+    parser.add_argument(
+        "--keys", type=json.loads, metavar="JSON", help='keys of actions: {"freeze": "f11"}'
     )
     parser.add_argument("--theme", choices=("dark", "light"), default="dark")
     options = parser.parse_args()
@@ -27,6 +32,8 @@ def main() -> int:
         interval_s=options.interval,
         theme=options.theme,
         demo=options.demo,
+        keys=options.keys,
+        read_only=options.read_only,
     )
 
 

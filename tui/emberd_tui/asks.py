@@ -40,6 +40,8 @@ class Ask:
     """How often to ask again while it is wanted; None asks once."""
     has_notice: ClassVar[bool] = False
     """The screen itself says where a daemon does not have the method."""
+    only_reads: ClassVar[bool] = False
+    """Changes nothing: a read-only dashboard may ask it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,7 @@ class AskHistory(Ask):
     """The figures of the last `window_s` seconds."""
 
     method: ClassVar[str] = "stats.history"
+    only_reads: ClassVar[bool] = True
     has_notice: ClassVar[bool] = True
     window_s: float
 
@@ -56,6 +59,7 @@ class AskPlugin(Ask):
     """A plugin's settings."""
 
     method: ClassVar[str] = "plugins.info"
+    only_reads: ClassVar[bool] = True
     name: str
 
 
@@ -73,6 +77,7 @@ class AskSearch(Ask):
     """The best documents of a collection."""
 
     method: ClassVar[str] = "search"
+    only_reads: ClassVar[bool] = True
     collection: str
     query: str
 
@@ -82,6 +87,7 @@ class AskInspection(Ask):
     """Where the vector of a text is."""
 
     method: ClassVar[str] = "cache.inspect"
+    only_reads: ClassVar[bool] = True
     has_notice: ClassVar[bool] = True
     text: str
 
@@ -91,6 +97,7 @@ class AskTopTexts(Ask):
     """The texts of a namespace with the most hits; None is the connection's own."""
 
     method: ClassVar[str] = "cache.top"
+    only_reads: ClassVar[bool] = True
     has_notice: ClassVar[bool] = True
     every_s: ClassVar[float | None] = _POLL_S
     namespace: str | None
@@ -109,6 +116,7 @@ class AskRequests(Ask):
     """A list of requests."""
 
     method: ClassVar[str] = "requests.list"
+    only_reads: ClassVar[bool] = True
     has_notice: ClassVar[bool] = True
     every_s: ClassVar[float | None] = _POLL_S
     kind: RequestKind
@@ -119,6 +127,7 @@ class AskLogs(Ask):
     """Log records from a sequence number on; the newest ones for None."""
 
     method: ClassVar[str] = "logs.tail"
+    only_reads: ClassVar[bool] = True
     has_notice: ClassVar[bool] = True
     every_s: ClassVar[float | None] = _POLL_S
     after: int | None

@@ -32,11 +32,11 @@ from emberd_tui.answers import Answer
 from emberd_tui.asks import Ask
 from emberd_tui.demo_answers import demo_answer
 from emberd_tui.demo_parts import demo_collections, demo_models, demo_plugins
+from emberd_tui.source import DEMO_ADDRESS
 from emberd_tui.states import Connecting, Live, State
 
-__all__ = ["DEMO_ADDRESS", "DemoSource", "demo_snapshots"]
+__all__ = ["DemoSource", "demo_snapshots"]
 
-DEMO_ADDRESS = "a made-up daemon"
 
 _CAPACITY = 520.0  # texts a second that the made-up device computes
 _TOKENS = 22.0

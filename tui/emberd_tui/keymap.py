@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from emberd.errors import InvalidConfigError
 from emberd_tui import key_names
-from emberd_tui.keys import ALWAYS_QUITS, GROUPS, KEYS, Key
+from emberd_tui.keys import ALWAYS_QUITS, GROUPS, KEYS, Key, only_looks
 from emberd_tui.names import SCREENS, TITLES, ScreenName
 
 __all__ = ["KEYMAP", "ActionRow", "HelpRow", "KeyChoices", "Keymap", "action_rows", "key_map"]
@@ -39,6 +39,10 @@ class Keymap:
     def of(self, screen: ScreenName) -> list[Key]:
         """The actions of a screen, in the order of the table."""
         return [key for key in self.keys if screen in key.screens]
+
+    def looking(self) -> Keymap:
+        """Without what changes anything but the picture."""
+        return Keymap(tuple(key for key in self.keys if only_looks(key.action)))
 
     def find(self, code: str, screen: ScreenName, *, is_live: bool) -> Key | None:
         """What this key is on a screen now."""

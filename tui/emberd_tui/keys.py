@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from emberd_tui.names import SCREENS, TITLES, ScreenName
 
-__all__ = ["ALWAYS_QUITS", "GROUPS", "KEYS", "Key"]
+__all__ = ["ALWAYS_QUITS", "GROUPS", "KEYS", "Key", "only_looks"]
 
 ALWAYS_QUITS = "ctrl+c"
 """Cannot be given to anything else."""
@@ -192,3 +192,19 @@ KEYS = (
     Key("start", ("s",), "start", "While no daemon answers: start it", is_away=True),
     Key("close", ("escape",), "close", "Close what is open, go back"),
 )
+
+# All that a read-only dashboard does, by keys and by clicks. What is not named here it refuses: a
+# new action must be let in, not kept out.
+_LOOKING = frozenset(
+    {
+        *("quit", "help", "commands", "command", "problems", "close", "theme", "retry", "freeze"),
+        *("screen", "turn", "move", "select", "open", "maximise", "copy"),
+        *("words", "inspect", "level", "kind", "next_sort", "sort"),
+        *("zoom", "window", "cursor"),
+    }
+)
+
+
+def only_looks(action: str) -> bool:
+    """Whether an action (`name` or `name(parameters)`) changes nothing but the picture."""
+    return action.partition("(")[0] in _LOOKING

@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from datetime import tzinfo
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from textual import events
+from textual.actions import ActionParseResult
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 
@@ -17,10 +18,12 @@ from emberd_tui.canvas import Canvas
 from emberd_tui.dashboard import Dashboard
 from emberd_tui.glyphs import ASCII, UNICODE
 from emberd_tui.keymap import KEYMAP, Keymap
+from emberd_tui.keys import only_looks
 from emberd_tui.names import ScreenName
 from emberd_tui.palette import Palette, choose
 from emberd_tui.panels import AddedPanel
 from emberd_tui.picture import paint
+from emberd_tui.read_only import ReadOnlySource
 from emberd_tui.source import Source
 
 __all__ = ["Shell", "Theme"]
@@ -56,21 +59,24 @@ class Shell(App[int]):
         debounce_s: float = 0.25,
         keys: Keymap = KEYMAP,
         connect: Callable[[str], Source] | None = None,
+        is_read_only: bool = False,
     ) -> None:
-        """`connect` gives the source of another address, and raises EmberdError for none."""
+        """`connect` gives the source of another address, and raises EmberdError for none. Where
+        `is_read_only`, what changes something is refused, and no key for it is shown."""
         # The terminal's own 16 colours must pass through as they are, and NO_COLOR as none.
         super().__init__(ansi_color=True)
         self.dashboard = Dashboard(
             address=source.address,
-            can_start=source.can_start,
+            can_start=source.can_start and not is_read_only,
             glyphs=ASCII if ascii else UNICODE,
             zone=zone,
             panels=panels,
-            keys=keys,
+            keys=keys.looking() if is_read_only else keys,
         )
+        self._is_read_only = is_read_only
         self._keys = keys
         self._open_source = connect
-        self._source = source
+        self._source: Source = ReadOnlySource(source) if is_read_only else source
         self._clock = clock
         self._light_or_dark: Theme = theme
         self._fixed_palette = palette
@@ -156,6 +162,15 @@ class Shell(App[int]):
         return self._fixed_palette or choose(
             self._light_or_dark, color_system, no_color=self.no_color
         )
+
+    async def run_action(self, action: str | ActionParseResult, *args: Any, **options: Any) -> bool:
+        """Every key and every click comes through here: what changes something is refused."""
+        name = action if isinstance(action, str) else action[1]
+        if self._is_read_only and not only_looks(name):
+            self.dashboard.pages.say_error("This dashboard is read-only.")
+            self._repaint()
+            return False
+        return await super().run_action(action, *args, **options)
 
     async def press(self, event: events.Key) -> None:
         """A key that the canvas was given."""

@@ -37,7 +37,9 @@ from emberd_tui.states import (
 if TYPE_CHECKING:
     from emberd.client import AsyncClient
 
-__all__ = ["ClientSource", "Source", "Subscriber", "retry_delay_s"]
+__all__ = ["DEMO_ADDRESS", "ClientSource", "Source", "Subscriber", "retry_delay_s"]
+
+DEMO_ADDRESS = "a made-up daemon"
 
 _RETRY_S = (1.0, 2.0, 3.0, 5.0)
 _SILENCE_S = 5.0

@@ -65,6 +65,8 @@ Line = tuple[Span, ...]
 
 def clean(text: str) -> str:
     """`text` without what moves the cursor or joins with its neighbours: any client may send it."""
+    if text.isascii() and text.isprintable():
+        return text
     kept = (char if char.isprintable() else "?" for char in text if not _is_modifier(char))
     return "".join(kept)
 

@@ -7,6 +7,7 @@ from bench.benchmarks import (
     bulk,
     caches,
     collections,
+    dashboard,
     loop,
     mixed,
     peers,
@@ -37,5 +38,6 @@ BENCHMARKS: dict[str, Benchmark] = {
         peers.BENCHMARK,
         caches.BENCHMARK,
         scale.BENCHMARK,
+        dashboard.BENCHMARK,
     )
 }

@@ -210,7 +210,14 @@ def test_options_of_top_outweigh_the_settings(
     monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
     monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
     assert run_cli("top", *options).code == 0
-    assert found == {**expected, "demo": False, "keys": {"freeze": "f"}}
+    assert found == {**expected, "demo": False, "keys": {"freeze": "f"}, "read_only": False}
+
+
+@pytest.mark.parametrize(
+    "words", [["--web-port", "0"], ["--web", "--once", "--json"]], ids=" ".join
+)
+def test_options_of_the_dashboard_that_do_not_go_together(run_cli: Any, words: list[str]) -> None:
+    assert run_cli("top", *words).code == 2
 
 
 def test_an_error_of_the_daemon_keeps_its_code(run_cli: Any, daemon: SmallDaemon) -> None:
