@@ -35,7 +35,7 @@ async def test_question_mark_and_escape_open_and_close_the_help() -> None:
 async def test_the_help_names_every_key() -> None:
     async with running(past(), (100, 40)) as run:
         screen = await run.press("question_mark")
-    assert all(row.help in screen for row in KEYMAP.help("overview"))
+    assert all(row.help in screen for row in KEYMAP.watching().help("overview"))
 
 
 async def test_space_freezes_with_a_badge_and_goes_on() -> None:

@@ -58,9 +58,10 @@ def test_any_text_is_a_key_or_a_typed_error(name: str) -> None:
 @pytest.mark.parametrize("screen", SCREENS)
 @pytest.mark.parametrize("is_away", [False, True])
 def test_no_key_has_two_meanings_on_a_screen(screen: ScreenName, is_away: bool) -> None:
-    keys = [key for key in KEYMAP.of(screen) if key.is_away == is_away]
-    codes = [code for key in keys for code in key.codes]
-    assert len(codes) == len(set(codes))
+    for keymap in (KEYMAP.watching(), KEYMAP.playing()):
+        keys = [key for key in keymap.of(screen) if key.is_away == is_away]
+        codes = [code for key in keys for code in key.codes]
+        assert len(codes) == len(set(codes))
 
 
 def test_entries_of_one_name_have_the_same_keys() -> None:

@@ -15,6 +15,7 @@ from emberd_tui import run
 from emberd_tui.demo import demo_snapshots
 from emberd_tui.screenshot import export_svg, main
 
+SCRIPTS = Path(__file__).parents[2] / "scripts"
 SVG = "{http://www.w3.org/2000/svg}"
 
 
@@ -58,6 +59,12 @@ def test_keys_can_be_pressed_before_the_picture(tmp_path: Path) -> None:
 
 def test_a_picture_of_no_snapshot_is_still_a_picture(tmp_path: Path) -> None:
     assert "connecting" in words_of(export_svg([], (80, 24), tmp_path / "none.svg"))
+
+
+def test_the_pictures_of_the_readmes_are_up_to_date() -> None:
+    command = [sys.executable, str(SCRIPTS / "screenshots.py"), "--check"]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 def test_the_made_up_daemon_is_the_same_every_time() -> None:

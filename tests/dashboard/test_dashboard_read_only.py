@@ -17,7 +17,7 @@ from emberd_tui.read_only import ReadOnlySource
 from emberd_tui.states import NoDaemon
 
 REFUSED = "read-only"
-CHANGING = {"confirm", "connect", "decide", "start"}
+CHANGING = {"confirm", "connect", "decide", "record", "start", "stop_recording"}
 
 
 def test_every_action_is_known_to_look_or_to_change() -> None:
@@ -52,7 +52,8 @@ async def test_no_key_changes_anything(screen: ScreenName, monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize(
-    ("screen", "keys"), [("overview", "d"), ("cache", "x"), ("plugins", "e"), ("plugins", "x")]
+    ("screen", "keys"),
+    [("overview", "d"), ("overview", "r"), ("cache", "x"), ("plugins", "e"), ("plugins", "x")],
 )
 async def test_a_refused_key_says_so(screen: ScreenName, keys: str) -> None:
     async with running(past(), is_read_only=True) as run:
@@ -80,7 +81,7 @@ async def test_a_click_that_changes_something_is_refused() -> None:
 
 @pytest.mark.parametrize("screen", SCREENS)
 async def test_refused_keys_are_not_shown(screen: ScreenName) -> None:
-    hidden = [key for key in KEYMAP.of(screen) if not only_looks(key.action)]
+    hidden = [key for key in KEYMAP.watching().of(screen) if not only_looks(key.action)]
     async with running(past(), (120, 48), is_read_only=True) as run:
         footer = (await run.press(str(SCREENS.index(screen) + 1))).split("\n")[-1]
         help_text = await run.press("question_mark")

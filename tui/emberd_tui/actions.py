@@ -169,5 +169,7 @@ class Actions(Shell):
         if self._source.can_start:
             self._source.start()
         else:
-            self.dashboard.pages.say_error("Only your own daemon, on its usual socket, is started.")
+            self.dashboard.pages.say(
+                "Only your own daemon, on its usual socket, is started.", is_error=True
+            )
         self._repaint()

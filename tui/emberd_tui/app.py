@@ -32,7 +32,11 @@ class DashboardApp(Mouse):
         else:
             is_live = self.dashboard.is_live
             message = pages.view.message
-            if key := self._keys.find(event.key, pages.screen, is_live=is_live):
+            key = self._keys.watching().find(event.key, pages.screen, is_live=is_live)
+            if self._replay is not None and not (key and key.is_away):
+                # Those of a daemon are known in a replay, too, to say that they do nothing.
+                key = self._keys.playing().find(event.key, pages.screen, is_live=True) or key
+            if key:
                 await self.run_action(key.action)
             pages.hush(message)
 

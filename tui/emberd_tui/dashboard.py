@@ -12,9 +12,10 @@ from emberd.wire.insight import HistoryColumns
 from emberd.wire.snapshot import Snapshot
 from emberd_tui.answers import Answer
 from emberd_tui.asks import Ask
-from emberd_tui.axis import HEADROOM, Axis, decade_axis, linear_axis, settle
+from emberd_tui.axis import HEADROOM, decade_axis, linear_axis, settle
 from emberd_tui.client_order import client_order, smooth_rates
 from emberd_tui.commands import found_commands
+from emberd_tui.extremes import Extremes
 from emberd_tui.frame import SORTS, WINDOWS_S, Frame, Overlay, Sort
 from emberd_tui.glyphs import UNICODE, Glyphs
 from emberd_tui.history import History
@@ -23,7 +24,8 @@ from emberd_tui.names import ScreenName
 from emberd_tui.pages import Pages
 from emberd_tui.panels import AddedPanel
 from emberd_tui.past import samples_of
-from emberd_tui.states import Connecting, Live, State
+from emberd_tui.states import Connecting, Live, Passed, State
+from emberd_tui.tape import Tape
 from emberd_tui.view import CommandLine, edited
 
 __all__ = ["Dashboard"]
@@ -49,6 +51,7 @@ class Dashboard:
         offers: tuple[str, ...] = (),
     ) -> None:
         self.history = History()
+        self._extremes = Extremes(WINDOWS_S[0])
         self.pages = Pages(self._frame_now)
         self._panels = panels
         self._frozen: Frame | None = None
@@ -96,7 +99,12 @@ class Dashboard:
         """The window that is shown."""
         return self._shown.window_s
 
-    def frame(self, now: float) -> Frame:
+    @property
+    def state(self) -> State:
+        """The last one."""
+        return self._frame.state
+
+    def frame(self, now: float, tape: Tape | None = None) -> Frame:
         """What to draw at `now`: the frozen picture with the live state, or the live picture."""
         live, pages = self._frame, self.pages
         frame = self._frozen
@@ -111,25 +119,54 @@ class Dashboard:
             screen=pages.screen,
             views=dict(pages.views),
             answers=pages.answers,
+            tape=tape,
         )
 
-    def take(self, state: State) -> None:
+    def take(self, state: State | Passed) -> None:
         """The source has said something."""
+        if isinstance(state, Passed):
+            if state.is_anew:
+                self._forget()
+            for each in state.states:
+                self._take(each)
+        else:
+            self._take(state)
+        snapshot = self._frame.snapshot
+        if self.is_live and snapshot is not None:
+            panels = tuple(panel.show(snapshot) for panel in self._panels)
+            self._frame = replace(self._frame, panels=panels)
+
+    def _take(self, state: State) -> None:
         if isinstance(state, Live) and not self.is_live:
             self.pages.reset()
         self._frame = replace(self._frame, state=state)
         if isinstance(state, Live):
-            self.history.add(state.at, state.snapshot)
-            self._frame = replace(
-                self._frame,
-                snapshot=state.snapshot,
-                now=state.at,
-                panels=tuple(panel.show(state.snapshot) for panel in self._panels),
-            )
-            self._settle_axes()
+            sample = self.history.add(state.at, state.snapshot)
+            self._frame = replace(self._frame, snapshot=state.snapshot, now=state.at)
+            if sample is not None:
+                self._extremes.add(sample)
+                self._settle_axes()
             self._order_clients(state.snapshot, state.at)
         else:
             self.history.mark_gap()
+
+    def _forget(self) -> None:
+        """All that was said, and nothing that a person has done."""
+        self.history = History()
+        self._extremes = Extremes(self._frame.window_s)
+        self.pages.forget()
+        self._ordered_at = float("-inf")
+        self._smooth_rates = {}
+        self._frame = replace(
+            self._frame,
+            state=Connecting(),
+            history=self.history,
+            snapshot=None,
+            throughput_axis=linear_axis(0),
+            latency_axis=decade_axis(()),
+            client_order=(),
+            panels=(),
+        )
 
     def due(self, now: float) -> list[tuple[ScreenName, Ask]]:
         """What to ask the daemon now; each is given once."""
@@ -147,7 +184,8 @@ class Dashboard:
         if frame.snapshot is None or not isinstance(frame.state, Live):
             return
         self.history.put_before(samples_of(past, frame.state.at - frame.snapshot.time))
-        throughput, latency = _axes(self.history, frame.now, frame.window_s, headroom=1.0)
+        self._extremes = self._seen(frame.now, frame.window_s)
+        throughput, latency = self._extremes.axes(1.0)
         self._frame = replace(frame, throughput_axis=throughput, latency_axis=latency)
 
     def zoom(self, step: int) -> None:
@@ -159,7 +197,8 @@ class Dashboard:
         """Show this one of `WINDOWS_S`."""
         self._change(window_s=window_s)
         self._frame = replace(self._frame, window_s=window_s)
-        throughput, latency = _axes(self.history, self._shown.now, window_s, headroom=1.0)
+        self._extremes = self._seen(self._frame.now, window_s)
+        throughput, latency = self._seen(self._shown.now, window_s).axes(1.0)
         self._change(throughput_axis=throughput, latency_axis=latency)
 
     def toggle_freeze(self) -> None:
@@ -256,13 +295,15 @@ class Dashboard:
 
     def _settle_axes(self) -> None:
         frame = self._frame
-        needed = _axes(self.history, frame.now, frame.window_s, headroom=1.0)
-        roomy = _axes(self.history, frame.now, frame.window_s, headroom=HEADROOM)
+        needed, roomy = self._extremes.axes(1.0), self._extremes.axes(HEADROOM)
         self._frame = replace(
             frame,
             throughput_axis=settle(frame.throughput_axis, needed[0], roomy[0], frame.now),
             latency_axis=settle(frame.latency_axis, needed[1], roomy[1], frame.now),
         )
+
+    def _seen(self, now: float, window_s: float) -> Extremes:
+        return Extremes(window_s, reversed([*self.history.recent(now, window_s)]))
 
     def _order_clients(self, snapshot: Snapshot, now: float) -> None:
         frame = self._frame
@@ -272,12 +313,3 @@ class Dashboard:
             order = client_order(snapshot.clients, frame.sort, self._smooth_rates)
             self._frame = replace(frame, client_order=order)
             self._ordered_at = now
-
-
-def _axes(history: History, now: float, window_s: float, *, headroom: float) -> tuple[Axis, Axis]:
-    peak = 0.0
-    latencies: list[float] = []
-    for sample in history.recent(now, window_s):
-        peak = max(peak, sample.hits_per_s + sample.computed_per_s)
-        latencies.extend(ms for ms in (sample.p50_ms, sample.p99_ms) if ms is not None)
-    return linear_axis(peak * headroom), decade_axis(latencies)

@@ -5,7 +5,17 @@ Each function names its widest answer; views pad to it. ASCII only.
 
 from __future__ import annotations
 
-__all__ = ["brief", "clock", "count", "duration", "milliseconds", "percent", "rate", "size"]
+__all__ = [
+    "brief",
+    "clock",
+    "count",
+    "duration",
+    "milliseconds",
+    "percent",
+    "position",
+    "rate",
+    "size",
+]
 
 _THOUSANDS = ("", "k", "M", "G", "T", "P", "E")
 _BINARY = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
@@ -95,3 +105,10 @@ def clock(seconds: float) -> str:
     if seconds < 100:
         return f"{round(seconds)}s"
     return f"{round(seconds / _MINUTE)}m" if seconds < _HOUR else f"{round(seconds / _HOUR)}h"
+
+
+def position(seconds: float) -> str:
+    """A place in a recording: `0:42`, `12:05`, `1:02:03`. At most 7 cells below ten hours."""
+    minutes, second = divmod(int(seconds), _MINUTE)
+    hours, minute = divmod(minutes, _MINUTE)
+    return f"{hours}:{minute:02d}:{second:02d}" if hours else f"{minute}:{second:02d}"

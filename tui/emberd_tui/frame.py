@@ -16,6 +16,7 @@ from emberd_tui.keymap import KEYMAP, Keymap
 from emberd_tui.names import ScreenName
 from emberd_tui.panels import PanelContent
 from emberd_tui.states import State
+from emberd_tui.tape import Tape
 from emberd_tui.view import CommandLine, View
 
 __all__ = ["SORTS", "WINDOWS_S", "Frame", "Overlay", "Sort"]
@@ -66,6 +67,8 @@ class Frame:
     screen: ScreenName = "overview"
     views: Mapping[ScreenName, View] = field(default_factory=dict)
     answers: Answers = field(default_factory=Answers)
+    tape: Tape | None = None
+    """The recording that is being made or played."""
 
     @property
     def view(self) -> View:

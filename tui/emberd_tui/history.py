@@ -64,11 +64,11 @@ class History:
     def __len__(self) -> int:
         return len(self._samples)
 
-    def add(self, at: float, snapshot: Snapshot) -> None:
-        """Keep the figures of a snapshot received at `at`; times must not go back."""
+    def add(self, at: float, snapshot: Snapshot) -> Sample | None:
+        """Keep the figures of a snapshot received at `at`; None where times would go back."""
         last = self._samples[-1] if self._samples else None
         if last is not None and at <= last.at:
-            return
+            return None
         since = at - snapshot.window_s
         if last is not None and not self._is_broken:
             is_late = at - last.at > _LATE_FACTOR * max(snapshot.window_s, last.at - last.since)
@@ -76,7 +76,9 @@ class History:
         if last is not None:
             since = max(since, last.at)
         self._is_broken = False
-        self._samples.append(_sample(since, at, snapshot))
+        sample = _sample(since, at, snapshot)
+        self._samples.append(sample)
+        return sample
 
     def put_before(self, samples: Sequence[Sample]) -> None:
         """Put older samples (oldest first) before the first one, as far as they reach and fit."""

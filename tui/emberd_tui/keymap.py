@@ -44,6 +44,14 @@ class Keymap:
         """Without what changes anything but the picture."""
         return Keymap(tuple(key for key in self.keys if only_looks(key.action)))
 
+    def playing(self) -> Keymap:
+        """What there is in a replay."""
+        return Keymap(tuple(key for key in self.keys if key.when != "live"))
+
+    def watching(self) -> Keymap:
+        """What there is while a daemon is followed."""
+        return Keymap(tuple(key for key in self.keys if key.when != "replay"))
+
     def find(self, code: str, screen: ScreenName, *, is_live: bool) -> Key | None:
         """What this key is on a screen now."""
         found = [key for key in self.of(screen) if code in key.codes]
@@ -94,7 +102,8 @@ def key_map(choices: KeyChoices) -> Keymap:
         raise _wrong("help", 'the help must have a key; give it one, for example "f1".')
     chosen = Keymap(tuple(replace(key, codes=codes.get(key.name, key.codes)) for key in KEYS))
     for screen in SCREENS:
-        _refuse_two_actions(chosen.of(screen), screen)
+        for together in (chosen.watching(), chosen.playing()):
+            _refuse_two_actions(together.of(screen), screen)
     return chosen
 
 

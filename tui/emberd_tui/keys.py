@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from emberd_tui.names import SCREENS, TITLES, ScreenName
 
@@ -36,6 +37,8 @@ class Key:
     """Where it counts."""
     group: str = ""
     """Entries of one group stand together in the footer and in the help."""
+    when: Literal["always", "live", "replay"] = "always"
+    """`live`: not in a replay; `replay`: only there."""
     is_away: bool = False
     """It counts only while no daemon answers, and goes before the others then."""
 
@@ -47,6 +50,8 @@ GROUPS = {
     "move": "Select a row",
     "window": "Shorter or longer window: 1, 5, 15 minutes, 1 hour",
     "cursor": "Read off the plots",
+    "skip": "Replay: 10 s back or forward",
+    "speed": "Replay: slower or faster, 1/4x to 60x",
 }
 """Their lines in the help."""
 
@@ -80,9 +85,36 @@ KEYS = (
         ("requests",),
     ),
     Key("inspect", ("i",), "inspect", "Where the vector of a text is", "Inspect", 1, ("cache",)),
-    Key("enable", ("e",), "confirm('enable')", "Enable the plugin", "Enable", 2, ("plugins",)),
-    Key("disable", ("x",), "confirm('disable')", "Disable the plugin", "Disable", 2, ("plugins",)),
-    Key("clear", ("x",), "confirm('disable')", "Clear the namespace", "Clear", 2, ("cache",)),
+    Key(
+        "enable",
+        ("e",),
+        "confirm('enable')",
+        "Enable the plugin",
+        "Enable",
+        2,
+        ("plugins",),
+        when="live",
+    ),
+    Key(
+        "disable",
+        ("x",),
+        "confirm('disable')",
+        "Disable the plugin",
+        "Disable",
+        2,
+        ("plugins",),
+        when="live",
+    ),
+    Key(
+        "clear",
+        ("x",),
+        "confirm('disable')",
+        "Clear the namespace",
+        "Clear",
+        2,
+        ("cache",),
+        when="live",
+    ),
     Key(
         "level", ("l",), "level", "Least level: debug, info, warning, error", "Level", 2, ("logs",)
     ),
@@ -157,7 +189,54 @@ KEYS = (
         "Freeze the picture; figures are still collected",
         "Freeze",
         3,
+        when="live",
     ),
+    Key(
+        "freeze",
+        ("space",),
+        "pause",
+        "Replay: pause, go on, play again",
+        "Pause",
+        0,
+        when="replay",
+    ),
+    Key(
+        "skip_back",
+        ("comma",),
+        "skip(-10)",
+        "Replay: 10 s back",
+        "10 s",
+        0,
+        group="skip",
+        when="replay",
+    ),
+    Key(
+        "skip_forth",
+        ("full_stop",),
+        "skip(10)",
+        "Replay: 10 s forward",
+        group="skip",
+        when="replay",
+    ),
+    Key(
+        "slower",
+        ("less_than_sign",),
+        "speed(-1)",
+        "Replay: slower, down to 1/4x",
+        "Speed",
+        1,
+        group="speed",
+        when="replay",
+    ),
+    Key(
+        "faster",
+        ("greater_than_sign",),
+        "speed(1)",
+        "Replay: faster, 4x 16x 60x",
+        group="speed",
+        when="replay",
+    ),
+    Key("rewind", ("0",), "rewind", "Replay: from the start", "Start", 2, when="replay"),
     Key("shorter_window", ("minus",), "zoom(-1)", "Shorter window", "Window", 3, _PLOTS, "window"),
     Key(
         "longer_window",
@@ -187,9 +266,17 @@ KEYS = (
     ),
     Key("problems", ("p",), "problems", "What is wrong, in full", "Problems", 7),
     Key("theme", ("t",), "theme", "Dark or light", "Theme", 4),
-    Key("connect", ("d",), "connect", "Connect to another daemon", "Daemon", 8),
-    Key("retry", ("r",), "retry", "While no daemon answers: connect again now", is_away=True),
-    Key("start", ("s",), "start", "While no daemon answers: start it", is_away=True),
+    Key("connect", ("d",), "connect", "Connect to another daemon", "Daemon", 8, when="live"),
+    Key("record", ("r",), "record", "Record, or stop recording", "Record", 8, when="live"),
+    Key(
+        "retry",
+        ("r",),
+        "retry",
+        "While no daemon answers: connect again now",
+        when="live",
+        is_away=True,
+    ),
+    Key("start", ("s",), "start", "While no daemon answers: start it", when="live", is_away=True),
     Key("close", ("escape",), "close", "Close what is open, go back"),
 )
 
@@ -201,6 +288,7 @@ _LOOKING = frozenset(
         *("screen", "turn", "move", "select", "open", "maximise", "copy"),
         *("words", "inspect", "level", "kind", "next_sort", "sort"),
         *("zoom", "window", "cursor"),
+        *("pause", "skip", "speed", "rewind"),
     }
 )
 

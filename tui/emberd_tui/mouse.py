@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from textual import events
 
-from emberd_tui.actions import Actions
 from emberd_tui.layout import Place, Rect
+from emberd_tui.recordings import Recordings
 from emberd_tui.views.plots import age_at
 
 __all__ = ["Mouse"]
@@ -14,7 +14,7 @@ _WHEEL_ROWS = 3
 _PLOTS: tuple[Place, ...] = ("throughput", "latency", "ratio")
 
 
-class Mouse(Actions):
+class Mouse(Recordings):
     """It does the same as the keys."""
 
     _is_pointing = False

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from emberd.errors import EmberdError, MethodNotFoundError
-from emberd_tui.answers import Answer
+from emberd_tui.answers import Answer, Answers
 from emberd_tui.asks import Ask
 from emberd_tui.errands import Errands
 from emberd_tui.frame import Frame
@@ -92,10 +92,6 @@ class Pages(Selection):
         # The same text is a new question: it may be cached by now.
         self._errands.forget(self.spec.wants(self._shown()))
 
-    def say_error(self, text: str) -> None:
-        """Below the screen that is shown."""
-        self._say(self.screen, Message(text, is_error=True))
-
     def _decide(self, confirm: Confirm, key: str) -> None:
         if key == "y" and isinstance(self._shown().state, Live):
             self._errands.order(self.screen, confirm.ask)
@@ -124,7 +120,7 @@ class Pages(Selection):
                 text = f"This daemon has no {ask.method}; `emberd restart` starts a newer one."
                 self._say(screen, Message(text, is_error=True))
         elif isinstance(answer, EmberdError):
-            self._say(screen, Message(answer.message, is_error=True))
+            self._say(screen, Message(answer.message, is_error=True, method=ask.method))
         else:
             self._take(screen, ask, answer)
 
@@ -133,6 +129,9 @@ class Pages(Selection):
             self._say(screen, Message(text))
         elif ask not in self._wants(replace(self._shown(), screen=screen)):
             return  # something else is asked by now
+        said = self.views[screen].message
+        if said is not None and said.method == ask.method:
+            self.unsay(said)
         self.answers = taken(self.answers, ask, answer)
 
     def reset(self) -> None:
@@ -141,6 +140,23 @@ class Pages(Selection):
         self.answers = replace(self.answers, missing=frozenset(), log_next=None, pasts=0)
         for name, view in self.views.items():
             if view.message is not None and view.message.is_error:
+                self.views[name] = replace(view, message=None)
+
+    def forget(self) -> None:
+        """As above, and every answer."""
+        self.reset()
+        self.answers = Answers()
+
+    def say(self, text: str, *, is_error: bool = False) -> Message:
+        """Show a message on the screen that is shown."""
+        message = Message(text, is_error)
+        self._say(self.screen, message)
+        return message
+
+    def unsay(self, message: Message) -> None:
+        """Take it back, wherever it is still shown."""
+        for name, view in self.views.items():
+            if view.message is message:
                 self.views[name] = replace(view, message=None)
 
     def _wants(self, frame: Frame) -> tuple[Ask, ...]:

@@ -11,7 +11,7 @@ from emberd.errors import InvalidRequestError
 from emberd_tui.answers import Answer
 from emberd_tui.asks import Ask
 from emberd_tui.source import Source
-from emberd_tui.states import State
+from emberd_tui.states import Passed, State
 
 __all__ = ["ReadOnlySource"]
 
@@ -25,7 +25,7 @@ class ReadOnlySource:
         self._source = source
         self.address = source.address
 
-    def states(self) -> AsyncIterator[State]:
+    def states(self) -> AsyncIterator[State | Passed]:
         """The other's."""
         return self._source.states()
 

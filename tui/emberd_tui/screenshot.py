@@ -8,32 +8,33 @@ from __future__ import annotations
 import argparse
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC
 from itertools import islice
 from pathlib import Path
-from typing import Literal
 
 from emberd.wire.snapshot import Snapshot
 from emberd_tui.answers import Answer
-from emberd_tui.app import DashboardApp
+from emberd_tui.app import DashboardApp, Theme
 from emberd_tui.asks import Ask
 from emberd_tui.demo import demo_snapshots
 from emberd_tui.demo_answers import demo_answer
 from emberd_tui.palette import DARK, LIGHT
+from emberd_tui.recording import Recording
+from emberd_tui.replay import ReplaySource
 from emberd_tui.states import Live, State
 
-__all__ = ["export_svg", "main"]
+__all__ = ["export_replay_svg", "export_svg", "main"]
 
 
-class _Replay:
+class _Made:
     """Every snapshot at its own time, then silence but for answers."""
 
     def __init__(self, snapshots: Sequence[Snapshot]) -> None:
         self.address = ""
         self.can_start = False
         self._snapshots = snapshots
-        self.is_done = asyncio.Event()
+        self.settled = asyncio.Event()
 
     async def ask(self, ask: Ask) -> Answer:
         """Made-up answers that fit the made-up figures."""
@@ -48,7 +49,7 @@ class _Replay:
     async def states(self) -> AsyncIterator[State]:
         for snapshot in self._snapshots:
             yield Live(snapshot, snapshot.time)
-        self.is_done.set()
+        self.settled.set()
         await asyncio.Event().wait()
 
 
@@ -58,7 +59,7 @@ def export_svg(
     path: Path | str,
     *,
     ascii: bool = False,  # noqa: A002 - as everywhere
-    theme: Literal["dark", "light"] = "dark",
+    theme: Theme = "dark",
     keys: Sequence[str] = (),
     title: str = "emberd top",
 ) -> Path:
@@ -67,18 +68,44 @@ def export_svg(
     `keys` are pressed before the picture is taken, by Textual's names. Equal input gives equal
     bytes. Needs no terminal; must not be called from a running event loop.
     """
-    replay = _Replay(snapshots)
-    app = DashboardApp(
-        replay,
-        ascii=ascii,
-        palette=LIGHT if theme == "light" else DARK,
-        clock=lambda: snapshots[-1].time if snapshots else 0.0,
-        zone=UTC,
+    now = snapshots[-1].time if snapshots else 0.0
+    source = _Made(snapshots)
+    return _export(
+        source, lambda: now, size, path, ascii=ascii, theme=theme, keys=keys, title=title
     )
+
+
+def export_replay_svg(
+    recording: Recording,
+    at: float,
+    size: tuple[int, int],
+    path: Path | str,
+    *,
+    keys: Sequence[str] = (),
+    title: str = "emberd top",
+) -> Path:
+    """The same of a recording, `at` seconds from its start."""
+    source = ReplaySource(recording, at=at, is_paused=True)
+    return _export(source, source.clock, size, path, keys=keys, title=title)
+
+
+def _export(
+    source: _Made | ReplaySource,
+    clock: Callable[[], float],
+    size: tuple[int, int],
+    path: Path | str,
+    *,
+    keys: Sequence[str],
+    title: str,
+    ascii: bool = False,  # noqa: A002 - as everywhere
+    theme: Theme = "dark",
+) -> Path:
+    palette = LIGHT if theme == "light" else DARK
+    app = DashboardApp(source, ascii=ascii, palette=palette, clock=clock, zone=UTC, debounce_s=0.0)
 
     async def take() -> str:
         async with app.run_test(size=size) as pilot:
-            await replay.is_done.wait()
+            await source.settled.wait()
             await pilot.press(*keys)
             await pilot.pause()
             return app.export_screenshot(title=title)

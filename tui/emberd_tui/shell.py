@@ -24,12 +24,18 @@ from emberd_tui.palette import Palette, choose
 from emberd_tui.panels import AddedPanel
 from emberd_tui.picture import paint
 from emberd_tui.read_only import ReadOnlySource
+from emberd_tui.recorder import Recorder
+from emberd_tui.replay import ReplaySource
 from emberd_tui.source import Source
+from emberd_tui.states import Passed
+from emberd_tui.tape import Tape, Taping
+from emberd_tui.view import Message
 
 __all__ = ["Shell", "Theme"]
 
 Theme = Literal["dark", "light"]
 
+_SAID_S = 8.0  # long enough to read a path
 # The workers that end when another daemon is shown.
 _OF_THE_DAEMON = "daemon"
 
@@ -60,9 +66,12 @@ class Shell(App[int]):
         keys: Keymap = KEYMAP,
         connect: Callable[[str], Source] | None = None,
         is_read_only: bool = False,
+        recorder: Recorder | None = None,
+        replay: ReplaySource | None = None,
     ) -> None:
         """`connect` gives the source of another address, and raises EmberdError for none. Where
-        `is_read_only`, what changes something is refused, and no key for it is shown."""
+        `is_read_only`, what changes something is refused, and no key for it is shown. `replay` is
+        the source where it plays a recording."""
         # The terminal's own 16 colours must pass through as they are, and NO_COLOR as none.
         super().__init__(ansi_color=True)
         self.dashboard = Dashboard(
@@ -71,8 +80,10 @@ class Shell(App[int]):
             glyphs=ASCII if ascii else UNICODE,
             zone=zone,
             panels=panels,
-            keys=keys.looking() if is_read_only else keys,
+            keys=_shown(keys, is_read_only=is_read_only, is_replay=replay is not None),
         )
+        self._recorder = recorder or Recorder(source.address, clock=clock)
+        self._replay = replay
         self._is_read_only = is_read_only
         self._keys = keys
         self._open_source = connect
@@ -91,6 +102,8 @@ class Shell(App[int]):
     def on_mount(self) -> None:
         """Follow the source, and count down while there is nothing to follow."""
         self._canvas.focus()
+        if self._replay is not None and self._replay.note:
+            self._say(self._replay.note)
         self._start_following()
         self.set_interval(1.0, self._tick)
 
@@ -105,6 +118,8 @@ class Shell(App[int]):
     async def _follow(self, source: Source, dashboard: Dashboard) -> None:
         async for state in source.states():
             dashboard.take(state)
+            if not isinstance(state, Passed):
+                self._recorder.take(state)
             self._change()
 
     def _connect(self, address: str) -> None:
@@ -114,7 +129,7 @@ class Shell(App[int]):
                 raise InvalidParamsError("This dashboard can show no other daemon.")
             source = self._open_source(address)
         except EmberdError as exc:
-            self.dashboard.pages.say_error(exc.message)
+            self.dashboard.pages.say(exc.message, is_error=True)
         else:
             self.workers.cancel_group(self, _OF_THE_DAEMON)
             self._source = source
@@ -123,11 +138,14 @@ class Shell(App[int]):
         self._repaint()
 
     def _tick(self) -> None:
-        if not self.dashboard.is_live:
+        if self._tape() is not None or not self.dashboard.is_live:
             self._repaint()
 
     def _change(self) -> None:
         """Paint, and ask the daemon what is wanted now."""
+        if self._recorder.trouble:
+            self._say(self._recorder.trouble, is_error=True)
+            self._recorder.trouble = ""
         self._repaint()
         for screen, ask in self.dashboard.due(self._clock()):
             asking = self._ask(self._source, self.dashboard, screen, ask)
@@ -140,8 +158,10 @@ class Shell(App[int]):
         try:
             answer = await source.ask(ask)
         except EmberdError as exc:
+            self._recorder.answer(ask, exc)
             dashboard.answer(screen, ask, exc)
         else:
+            self._recorder.answer(ask, answer)
             dashboard.answer(screen, ask, answer)
         self._change()
 
@@ -154,8 +174,22 @@ class Shell(App[int]):
     def _paint(self) -> None:
         self._is_paint_due = False
         width, height = self.size
-        frame = self.dashboard.frame(self._clock())
+        frame = self.dashboard.frame(self._clock(), self._tape())
         self._canvas.show(paint(frame, width, height), self._palette())
+
+    def _tape(self) -> Tape | None:
+        if self._replay is not None:
+            return self._replay.playback()
+        return Taping(self._recorder.seconds) if self._recorder.is_on else None
+
+    def _say(self, text: str, *, is_error: bool = False) -> None:
+        message = self.dashboard.pages.say(text, is_error=is_error)
+        self.set_timer(_SAID_S, lambda: self._unsay(message))
+        self._repaint()
+
+    def _unsay(self, message: Message) -> None:
+        self.dashboard.pages.unsay(message)
+        self._repaint()
 
     def _palette(self) -> Palette:
         color_system = self.console.color_system
@@ -167,7 +201,7 @@ class Shell(App[int]):
         """Every key and every click comes through here: what changes something is refused."""
         name = action if isinstance(action, str) else action[1]
         if self._is_read_only and not only_looks(name):
-            self.dashboard.pages.say_error("This dashboard is read-only.")
+            self.dashboard.pages.say("This dashboard is read-only.", is_error=True)
             self._repaint()
             return False
         return await super().run_action(action, *args, **options)
@@ -175,3 +209,9 @@ class Shell(App[int]):
     async def press(self, event: events.Key) -> None:
         """A key that the canvas was given."""
         raise NotImplementedError
+
+
+def _shown(keys: Keymap, *, is_read_only: bool, is_replay: bool) -> Keymap:
+    """Those that do something here."""
+    keys = keys.playing() if is_replay else keys.watching()
+    return keys.looking() if is_read_only else keys

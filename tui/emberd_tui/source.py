@@ -29,6 +29,7 @@ from emberd_tui.states import (
     Lost,
     NoDaemon,
     OtherVersion,
+    Passed,
     Refused,
     Starting,
     State,
@@ -58,7 +59,7 @@ class Source(Protocol):
         """Whether `start` can help at this address."""
         ...
 
-    def states(self) -> AsyncIterator[State]:
+    def states(self) -> AsyncIterator[State | Passed]:
         """Never ends by itself; closing it lets go of the connection."""
         ...
 

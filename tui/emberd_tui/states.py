@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from emberd.wire.snapshot import Snapshot
@@ -12,6 +13,7 @@ __all__ = [
     "Lost",
     "NoDaemon",
     "OtherVersion",
+    "Passed",
     "Refused",
     "Starting",
     "State",
@@ -69,3 +71,15 @@ class Refused:
 
 
 State = Connecting | Starting | Live | Lost | NoDaemon | OtherVersion | Refused
+
+
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """Only a replay says this: the states that it has moved past, at once.
+
+    They can be gone through once: an hour of snapshots is not held in memory.
+    """
+
+    states: Iterable[State]
+    is_anew: bool
+    """They begin again: nothing that was said before counts."""

@@ -59,6 +59,8 @@ class Message:
 
     text: str
     is_error: bool = False
+    method: str = ""
+    """Of the ask that has failed; its next answer takes the message back."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -210,7 +210,8 @@ def test_options_of_top_outweigh_the_settings(
     monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
     monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
     assert run_cli("top", *options).code == 0
-    assert found == {**expected, "demo": False, "keys": {"freeze": "f"}, "read_only": False}
+    chosen = {**expected, "demo": False, "keys": {"freeze": "f"}, "read_only": False}
+    assert found == chosen | {"record": None, "replay": None, "at_s": 0.0}
 
 
 @pytest.mark.parametrize(

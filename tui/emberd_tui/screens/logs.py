@@ -11,7 +11,7 @@ from emberd_tui.frame import Frame
 from emberd_tui.screens.spec import Spec, is_match
 from emberd_tui.view import LEVELS, Row
 
-__all__ = ["LOGS", "fields_text"]
+__all__ = ["LOGS", "fields_text", "value_text"]
 
 _RANKS = {**{level: rank for rank, level in enumerate(LEVELS)}, "critical": 3, "warn": 2}
 
@@ -24,7 +24,12 @@ _ORDERS: dict[str, Callable[[LogLine], Any]] = {
 
 def fields_text(record: LogLine) -> str:
     """`name=value` of every field."""
-    return " ".join(f"{name}={value}" for name, value in record.fields.items())
+    return " ".join(f"{name}={value_text(value)}" for name, value in record.fields.items())
+
+
+def value_text(value: object) -> str:
+    """A field's value; of a float six digits, which is more than it means."""
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def _rows(frame: Frame) -> Sequence[Row]:

@@ -6,6 +6,7 @@ from emberd_tui.frame import Frame
 from emberd_tui.key_names import shown
 from emberd_tui.keys import Key
 from emberd_tui.spans import Line, Span, fit, pack
+from emberd_tui.tape import Playback, Taping
 
 __all__ = ["footer"]
 
@@ -16,10 +17,19 @@ def footer(frame: Frame, width: int) -> list[Line]:
     fields: list[tuple[int, Line]] = []
     for key in keys:
         if key.label:
-            label = "Resume" if key.name == "freeze" and frame.is_frozen else key.label
+            label = _label(frame, key)
             together = [key] if not key.group else [k for k in keys if k.group == key.group]
             fields.append((key.rank, _field(together, label)))
     return [fit((Span(" "), *pack(fields, width - 2)), width)]
+
+
+def _label(frame: Frame, key: Key) -> str:
+    if key.action == "freeze" and frame.is_frozen:
+        return "Resume"
+    if key.name == "record" and isinstance(frame.tape, Taping):
+        return "Stop"
+    is_playing = isinstance(frame.tape, Playback) and frame.tape.state == "playing"
+    return "Play" if key.action == "pause" and not is_playing else key.label
 
 
 def _field(keys: list[Key], label: str) -> Line:

@@ -8,6 +8,7 @@ from emberd.wire.snapshot import DaemonStats
 from emberd_tui.format import duration
 from emberd_tui.frame import Frame
 from emberd_tui.names import SCREENS, TITLES, ScreenName
+from emberd_tui.parts import first_fit
 from emberd_tui.spans import Line, Span, clean, justify, line_width, pack
 from emberd_tui.states import (
     Connecting,
@@ -19,23 +20,27 @@ from emberd_tui.states import (
     Starting,
     State,
 )
+from emberd_tui.views import tape
 
 __all__ = ["header"]
 
-_LEAST_PATH = 10
+_LEAST_PATH = 16
 
 
 def header(frame: Frame, width: int) -> list[Line]:
     """Name, version and state, then the screens; pid, uptime and socket where there is room."""
-    badges: Line = (Span(" FROZEN ", "badge", "freeze"), Span(" ")) if frame.is_frozen else ()
     daemon = frame.snapshot.daemon if frame.snapshot else None
-    room = width - 4 - line_width(badges)
     all_tabs, few_tabs = _tabs(frame.screen)
+    least = _least(_fields(frame, daemon, has_version=False)) + line_width(few_tabs)
+    badges = _badges(frame, width - 4 - least)
+    room = width - 4 - line_width(badges)
     tabs, fields = all_tabs, _fields(frame, daemon, has_version=True)
     if _least(fields) > room - line_width(tabs):
         fields = _fields(frame, daemon, has_version=False)
     if _least(fields) > room - line_width(tabs):
         tabs, fields = few_tabs, _fields(frame, daemon, has_version=True)
+    if _least(fields) > room - line_width(tabs):
+        fields = _fields(frame, daemon, has_version=False)
     left = pack(fields, room - line_width(tabs))
     where = clean(frame.address or (daemon.socket if daemon else ""))
     spare = room - line_width(left) - line_width(tabs) - 4
@@ -44,6 +49,12 @@ def header(frame: Frame, width: int) -> list[Line]:
         path = _tail(where, min(spare, len(where)), frame.glyphs.ellipsis)
         right = (Span(path, "faint", "connect"), Span("  "), *right)
     return [justify((Span(" "), *left), right, width, frame.glyphs.ellipsis)]
+
+
+def _badges(frame: Frame, width: int) -> Line:
+    frozen: Line = (Span(" FROZEN ", "badge", "freeze"), Span(" ")) if frame.is_frozen else ()
+    shown = first_fit(tape.badges(frame.tape), width - line_width(frozen) - 1)
+    return (*shown, Span(" "), *frozen) if shown else frozen
 
 
 def _least(fields: list[tuple[int, Line]]) -> int:

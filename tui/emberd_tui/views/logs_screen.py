@@ -11,7 +11,7 @@ from emberd_tui.asks import AskLogs
 from emberd_tui.frame import Frame
 from emberd_tui.layout import Rect
 from emberd_tui.parts import Column
-from emberd_tui.screens.logs import LOGS, fields_text
+from emberd_tui.screens.logs import LOGS, fields_text, value_text
 from emberd_tui.spans import Line, Role, Span, clean
 from emberd_tui.view import LEVELS
 from emberd_tui.views.body import Body, Detail, labelled, listing, missing_box, stacked, wrapped
@@ -126,7 +126,7 @@ def _detail(frame: Frame, record: LogLine | None, width: int) -> Detail:
     ]
     widest = min(max(map(len, record.fields), default=0) + 1, _LABEL)
     for name, value in record.fields.items():
-        first, *rest = wrapped(str(value), width - widest)
+        first, *rest = wrapped(value_text(value), width - widest)
         lines.append(labelled(clean(name)[: widest - 1], first, widest))
         lines += [labelled("", line, widest) for line in rest]
     return Detail("Line", lines)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 
 from emberd.wire.snapshot import PluginStats, Snapshot
@@ -136,4 +137,4 @@ def _told(frame: Frame, name: str, width: int) -> list[Line]:
 
 
 def _short(value: object) -> str:
-    return f'"{value}"' if isinstance(value, str) else str(value)
+    return json.dumps(value, ensure_ascii=False, default=str)

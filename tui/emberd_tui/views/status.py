@@ -10,6 +10,7 @@ from emberd_tui.frame import Frame
 from emberd_tui.parts import figure
 from emberd_tui.spans import Line, Role, Span, clean, fit, justify, line_width, pack
 from emberd_tui.states import Connecting, Live, Lost, NoDaemon, OtherVersion, Refused, Starting
+from emberd_tui.tape import Playback
 from emberd_tui.views.plugins import plugin_problems
 from emberd_tui.views.requests import latency_fields
 
@@ -88,7 +89,7 @@ def _away(frame: Frame, width: int) -> Line:
 def retry_hint(frame: Frame) -> Line:
     """The countdown and the keys that help; nothing where no retry is due."""
     state = frame.state
-    if isinstance(state, Connecting | Starting | Live):
+    if isinstance(state, Connecting | Starting | Live) or isinstance(frame.tape, Playback):
         return ()
     left = max(math.ceil(state.retry_at - frame.clock), 0)
     line: Line = (

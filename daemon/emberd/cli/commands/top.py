@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from typing import Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 import click
 
 from emberd.cli.context import App, Command, pass_app
 from emberd.cli.printing import print_json, table_lines
+
+if TYPE_CHECKING:
+    from emberd.wire.snapshot import Snapshot
+    from emberd_tui.recording import Recording
 
 __all__ = ["command"]
 
@@ -32,6 +38,24 @@ __all__ = ["command"]
     help="Time between two snapshots. [default: dashboard.interval_s]",
 )
 @click.option("--demo", is_flag=True, help="Made-up figures, without a daemon.")
+@click.option(
+    "--record",
+    metavar="FILE",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Record from the start; the file must not exist.",
+)
+@click.option(
+    "--replay",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Play a recording, without a daemon.",
+)
+@click.option(
+    "--at",
+    metavar="SECONDS",
+    type=click.FloatRange(min=0),
+    help="For --replay: the place to begin at, or the snapshot to print.",
+)
 @click.option("--read-only", is_flag=True, help="No key changes anything.")
 @click.option("--web", is_flag=True, help="Show it in a browser of this machine, read-only.")
 @click.option(
@@ -52,6 +76,9 @@ def command(
     theme: Literal["dark", "light"] | None,
     interval: float | None,
     demo: bool,
+    record: Path | None,
+    replay: Path | None,
+    at: float | None,
     read_only: bool,
     web: bool,
     web_port: int | None,
@@ -65,6 +92,9 @@ def command(
     the log. Press ? for the keys, q to leave. It starts no daemon unless you ask it to. Keys, the
     theme and more are settings: the section [dashboard], with [dashboard.keys].
 
+    r starts and ends a recording. A recording holds what the screens showed: names of clients,
+    words that were typed, lines of the log. It is a file that you alone can read.
+
     \b
     Examples:
       $ emberd top
@@ -72,15 +102,20 @@ def command(
       $ NO_COLOR=1 emberd top --demo
       $ emberd top --keys
       $ emberd top --web --web-port 9000
+      $ emberd top --record slow.emberd-recording
+      $ emberd top --replay slow.emberd-recording --at 90
       $ emberd top --once --json | jq .cache
     """
     if list_keys:
         _print_keys(app, as_json)
         return 0
-    if web and once:
-        raise click.UsageError("--web and --once exclude each other.")
+    if web and (once or record or replay):
+        raise click.UsageError("--web shows a daemon: leave out --once, --record and --replay.")
     if web_port is not None and not web:
         raise click.UsageError("--web-port is for --web.")
+    if record is not None and (once or read_only):
+        raise click.UsageError("--record writes a file: leave out --once and --read-only.")
+    _check_options(app, demo=demo, record=record, replay=replay, at=at)
     chosen = app.settings.dashboard
     is_ascii = chosen.ascii if is_ascii is None else is_ascii
     theme, interval = theme or chosen.theme, interval or chosen.interval_s
@@ -101,9 +136,9 @@ def command(
         )
     if once != as_json:
         raise click.UsageError("--once and --json go together: one snapshot, as JSON.")
+    recording = _recording(replay)
     if once:
-        with app.client() as client:
-            print_json(client.stats())
+        print_json(_snapshot(app, recording, at))
         return 0
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise click.UsageError("The dashboard needs a terminal; `emberd stat` prints figures.")
@@ -117,7 +152,42 @@ def command(
         demo=demo,
         keys=chosen.keys,
         read_only=read_only,
+        record=record,
+        replay=recording,
+        at_s=at or 0.0,
     )
+
+
+def _check_options(
+    app: App, *, demo: bool, record: Path | None, replay: Path | None, at: float | None
+) -> None:
+    if replay is None:
+        if at is not None:
+            raise click.UsageError("--at is a place in a recording: it needs --replay FILE.")
+        return
+    if app.socket != (os.environ.get("EMBERD_SOCKET") or None):
+        raise click.UsageError("--replay asks no daemon: leave out --socket.")
+    if demo or record is not None:
+        raise click.UsageError("--replay plays a file: leave out --demo and --record.")
+
+
+def _snapshot(app: App, recording: Recording | None, at: float | None) -> Snapshot:
+    if recording is not None:
+        from emberd_tui.replay import snapshot_at  # noqa: PLC0415  # not for `--help`
+
+        if recording.note:
+            app.say(recording.note)
+        return snapshot_at(recording, at)
+    with app.client() as client:
+        return client.stats()
+
+
+def _recording(path: Path | None) -> Recording | None:
+    if path is None:
+        return None
+    from emberd_tui.recording import read_recording  # noqa: PLC0415  # not for `--help`
+
+    return read_recording(path)
 
 
 def _tell(url: str, *, as_json: bool) -> None:
