@@ -33,6 +33,7 @@ _TINY: dict[str, tuple[str, dict[str, Any]]] = {
     "tiny-bert-relu": ("Bert", {"hidden_act": "relu", "type_vocab_size": 1}),
     "tiny-roberta": ("Roberta", {"type_vocab_size": 1, "pad_token_id": 1}),
     "tiny-xlm-roberta": ("XLMRoberta", {"pad_token_id": 1}),
+    "tiny-mpnet": ("MPNet", {"pad_token_id": 1}),
 }
 
 

@@ -68,6 +68,14 @@ _ENTRIES = (
         "the default's deeper sibling, English",
     ),
     CatalogEntry(
+        "all-mpnet-base-v2",
+        "sentence-transformers/all-mpnet-base-v2",
+        "Apache-2.0",
+        768,
+        384,
+        "slower and better than the default, English",
+    ),
+    CatalogEntry(
         "multi-qa-MiniLM-L6-cos-v1",
         "sentence-transformers/multi-qa-MiniLM-L6-cos-v1",
         "unknown",

@@ -12,12 +12,20 @@ import pytest
 
 from emberd.errors import ModelInvalidError
 from emberd.models.bert.config import read_bert_config
+from emberd.models.bert.distances import bucket_of_distance
 from emberd.models.bert.graph import build_bert_graph
 from emberd.models.bert.weights import write_bert_weights
 from emberd.models.graph_writer import save_model
 from emberd.models.safetensors import SafeTensors, write_safetensors
 
-TINY = ["tiny-bert", "tiny-bert-tanh", "tiny-bert-relu", "tiny-roberta", "tiny-xlm-roberta"]
+TINY = [
+    "tiny-bert",
+    "tiny-bert-tanh",
+    "tiny-bert-relu",
+    "tiny-roberta",
+    "tiny-xlm-roberta",
+    "tiny-mpnet",
+]
 
 
 def config_of(folder: Path) -> dict[str, Any]:
@@ -61,7 +69,7 @@ def test_each_architecture_gives_the_numbers_of_torch(
 
 
 @pytest.mark.parametrize("pooling", ["mean", "cls"])
-@pytest.mark.parametrize("name", ["tiny-bert", "tiny-roberta"])
+@pytest.mark.parametrize("name", ["tiny-bert", "tiny-roberta", "tiny-mpnet"])
 def test_padding_changes_no_row(data: Path, tmp_path: Path, name: str, pooling: Any) -> None:
     expected = np.load(data / name / "expected.npz")
     session = build(data / name, tmp_path, pooling, normalize=True)
@@ -132,7 +140,7 @@ def test_weights_under_a_prefix_and_with_old_names_are_the_same_model(
 @pytest.mark.parametrize(
     ("change", "field"),
     [
-        ({"model_type": "mpnet"}, "model_type"),
+        ({"model_type": "deberta"}, "model_type"),
         ({"model_type": None}, "model_type"),
         ({"hidden_act": "silu"}, "hidden_act"),
         ({"position_embedding_type": "relative_key"}, "position_embedding_type"),
@@ -156,6 +164,15 @@ def test_what_we_do_not_build_is_refused_by_name(
 def test_positions_of_roberta_start_after_the_padding_id(data: Path) -> None:
     assert read_bert_config(config_of(data / "tiny-roberta")).max_tokens == 22
     assert read_bert_config(config_of(data / "tiny-bert")).max_tokens == 24
+
+
+def test_distances_have_a_bucket_each_and_then_share_them() -> None:
+    away = bucket_of_distance(np.arange(0, -600, -1), 32)
+    assert away[:8].tolist() == list(range(8))
+    assert (np.diff(away) >= 0).all()
+    assert away[113] == away[599] == 15
+    ahead = bucket_of_distance(np.arange(1, 600), 32)
+    assert (ahead == away[1:] + 16).all()
 
 
 def test_missing_and_misshapen_weights_are_named(data: Path, tmp_path: Path) -> None:

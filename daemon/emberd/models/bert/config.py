@@ -11,7 +11,13 @@ from emberd.errors import ModelInvalidError
 __all__ = ["BERT_TYPES", "BertConfig", "read_bert_config"]
 
 # Types whose encoder is BERT's, and whether their positions start after the padding id.
-BERT_TYPES = {"bert": False, "roberta": True, "xlm-roberta": True, "camembert": True}
+BERT_TYPES = {
+    "bert": False,
+    "roberta": True,
+    "xlm-roberta": True,
+    "camembert": True,
+    "mpnet": True,
+}
 # Hugging Face's names of activations -> `approximate` of ONNX's Gelu, or None for Relu.
 _ACTIVATIONS = {
     "gelu": "none",
@@ -36,9 +42,12 @@ class BertConfig:
     position_offset: int
     """Row of the position table that the first token takes."""
     token_types: int
+    """0 means that there are none."""
     epsilon: float
     gelu: str | None
     """`approximate` of ONNX's Gelu; None means Relu."""
+    distance_buckets: int = 0
+    """Of the distances between two tokens that MPNet adds a learnt score for; 0 means none."""
 
     @property
     def head_dim(self) -> int:
@@ -73,15 +82,24 @@ def read_bert_config(values: Mapping[str, Any]) -> BertConfig:
         vocabulary=_count(values, "vocab_size"),
         positions=_count(values, "max_position_embeddings"),
         position_offset=_count(values, "pad_token_id", 1, least=0) + 1 if BERT_TYPES[kind] else 0,
-        token_types=_count(values, "type_vocab_size", 2),
+        token_types=0 if kind == "mpnet" else _count(values, "type_vocab_size", 2),
         epsilon=float(values.get("layer_norm_eps", 1e-12)),
         gelu=_ACTIVATIONS[activation],
+        distance_buckets=_distance_buckets(values) if kind == "mpnet" else 0,
     )
     if config.hidden % config.heads:
         raise _invalid("its hidden size is not a multiple of its heads", "num_attention_heads")
     if config.max_tokens < 1:
         raise _invalid("it has no positions left for tokens", "max_position_embeddings")
     return config
+
+
+def _distance_buckets(values: Mapping[str, Any]) -> int:
+    """Half of them are for either direction, and half of those for single distances."""
+    buckets = _count(values, "relative_attention_num_buckets", 32)
+    if buckets % 4:
+        raise _invalid(f"its distance buckets are {buckets}", "relative_attention_num_buckets")
+    return buckets
 
 
 def _count(values: Mapping[str, Any], key: str, default: int | None = None, least: int = 1) -> int:

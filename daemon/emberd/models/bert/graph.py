@@ -10,6 +10,7 @@ Its form follows what was measured against the plain export (64 to 1,024 tokens,
 - A batch without padding does not pay for the mask: `If` picks a softmax without it (the mask cost
   5% at 256 tokens; the `If` costs under 1%).
 - For CLS pooling the last layer computes the first token only.
+- MPNet's scores of distances are gathered once a run, for all layers.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ import onnx
 from onnx import TensorProto, helper
 
 from emberd.models.bert.config import BertConfig
-from emberd.models.bert.weights import EMBEDDINGS, layer_prefix
+from emberd.models.bert.distances import bucket_of_distance
+from emberd.models.bert.weights import DISTANCES, EMBEDDINGS, layer_prefix
 from emberd.models.graph_writer import MICROSOFT, GraphWriter
 from emberd.models.info import Pooling
 from emberd.models.safetensors import SafeTensors
@@ -53,6 +55,7 @@ class _Builder:
     def build(self, normalize: bool) -> onnx.ModelProto:
         graph = self.graph
         self.shape_inputs()
+        self.score_distances()
         hidden = self.embed()
         for layer in range(self.config.layers):
             is_last = layer == self.config.layers - 1
@@ -93,10 +96,15 @@ class _Builder:
         graph, config = self.graph, self.config
         words = graph.op("Gather", graph.weight(f"{EMBEDDINGS}.word_embeddings.weight"), self.ids)
         table = self.weights.floats(f"{EMBEDDINGS}.position_embeddings.weight")
-        types = self.weights.floats(f"{EMBEDDINGS}.token_type_embeddings.weight")
-        fixed = (table[config.position_offset :] + types[0])[:, None, :]
+        fixed = table[config.position_offset :]
+        if config.token_types:
+            fixed = fixed + self.weights.floats(f"{EMBEDDINGS}.token_type_embeddings.weight")[0]
         places = graph.op(
-            "Slice", graph.constant(fixed, np.float32), self.ints(0), self.time, self.ints(0)
+            "Slice",
+            graph.constant(fixed[:, None, :], np.float32),
+            self.ints(0),
+            self.time,
+            self.ints(0),
         )
         summed = graph.op("Add", words, places)
         return self.norm(graph.op("Reshape", summed, self.rows), f"{EMBEDDINGS}.LayerNorm")
@@ -132,7 +140,7 @@ class _Builder:
         )
         context = graph.op(  # [batch, heads, time, head_dim]
             "FusedMatMul",
-            self.softmax(scores),
+            self.softmax(self.with_distances(scores, first_only)),
             graph.op("Reshape", value, self.by_head),
             domain=MICROSOFT,
             transBatchB=1,
@@ -149,6 +157,33 @@ class _Builder:
         weight = self.weights.floats(f"{prefix}.output.dense.weight").astype(np.float64)
         moved: np.ndarray = self.weights.floats(f"{prefix}.output.dense.bias") + weight @ value
         return moved
+
+    def score_distances(self) -> None:
+        """[heads, time, time] for all layers: a score for how far the key is from the query."""
+        graph, most = self.graph, self.config.max_tokens
+        if not self.config.distance_buckets:
+            return
+        distances = np.arange(-most + 1, most)  # of the key from the query
+        buckets = bucket_of_distance(distances, self.config.distance_buckets)
+        table = graph.constant(self.weights.floats(DISTANCES)[buckets], np.float32)
+        one, none = graph.constant(1, np.int64), graph.constant(0, np.int64)
+        places = graph.op("Range", none, graph.op("Squeeze", self.time), one)
+        rows = graph.op("Sub", graph.constant(most - 1, np.int64), places)
+        index = graph.op(
+            "Add",
+            graph.op("Unsqueeze", rows, self.ints(1)),
+            graph.op("Unsqueeze", places, self.ints(0)),
+        )
+        self.distances = graph.op("Transpose", graph.op("Gather", table, index), perm=[2, 0, 1])
+
+    def with_distances(self, scores: str, first_only: bool) -> str:
+        """The scores with those of the distances, where the model has any."""
+        if not self.config.distance_buckets:
+            return scores
+        graph, added = self.graph, self.distances
+        if first_only:
+            added = graph.op("Slice", added, self.ints(0), self.ints(1), self.ints(1))
+        return graph.op("Add", scores, added)
 
     def softmax(self, scores: str) -> str:
         masked, plain = f"{scores}_masked", f"{scores}_plain"

@@ -9,12 +9,21 @@ from emberd.errors import ModelInvalidError
 from emberd.models.bert.config import BertConfig
 from emberd.models.safetensors import FloatArray, SafeTensors, write_safetensors
 
-__all__ = ["EMBEDDINGS", "layer_prefix", "write_bert_weights"]
+__all__ = ["DISTANCES", "EMBEDDINGS", "layer_prefix", "write_bert_weights"]
 
 EMBEDDINGS = "embeddings"
-_PREFIXES = ("", "bert.", "roberta.", "model.", "0.auto_model.")
+DISTANCES = "encoder.relative_attention_bias.weight"
+_PREFIXES = ("", "bert.", "roberta.", "mpnet.", "model.", "0.auto_model.")
 # Checkpoints converted from TensorFlow keep its names for LayerNorm.
 _OLD_NAMES = {"LayerNorm.weight": "LayerNorm.gamma", "LayerNorm.bias": "LayerNorm.beta"}
+# MPNet's names of the same layers.
+_MPNET_NAMES = {
+    "attention.self.query.": "attention.attn.q.",
+    "attention.self.key.": "attention.attn.k.",
+    "attention.self.value.": "attention.attn.v.",
+    "attention.output.dense.": "attention.attn.o.",
+    "attention.output.LayerNorm.": "attention.LayerNorm.",
+}
 
 
 def layer_prefix(layer: int) -> str:
@@ -70,6 +79,9 @@ def _name_in(source: SafeTensors, name: str) -> str | None:
     for new, old in _OLD_NAMES.items():
         if name.endswith(new) and (older := name.removesuffix(new) + old) in source.slots:
             return older
+    for usual, other in _MPNET_NAMES.items():
+        if usual in name and (found := name.replace(usual, other)) in source.slots:
+            return found
     return None
 
 
@@ -77,7 +89,10 @@ def _shapes(config: BertConfig) -> Iterator[tuple[str, tuple[int, ...]]]:
     hidden = config.hidden
     yield f"{EMBEDDINGS}.word_embeddings.weight", (config.vocabulary, hidden)
     yield f"{EMBEDDINGS}.position_embeddings.weight", (config.positions, hidden)
-    yield f"{EMBEDDINGS}.token_type_embeddings.weight", (config.token_types, hidden)
+    if config.token_types:
+        yield f"{EMBEDDINGS}.token_type_embeddings.weight", (config.token_types, hidden)
+    if config.distance_buckets:
+        yield DISTANCES, (config.distance_buckets, config.heads)
     yield from _pair(f"{EMBEDDINGS}.LayerNorm", (hidden,))
     for layer in range(config.layers):
         prefix = layer_prefix(layer)
