@@ -106,6 +106,8 @@ class CacheSettings(_Section, frozen=True, kw_only=True):
     `emberd cache top`; 0 keeps none."""
     commit_ms: Annotated[int, msgspec.Meta(ge=10, le=5_000)] = 100
     """Longest time that a fresh vector waits for its group commit."""
+    direct_reads: bool = True
+    """Let clients of the same user that ask for it read the persistent tier's file themselves."""
     namespaces: dict[str, NamespaceSettings] = msgspec.field(
         default_factory=lambda: {"default": NamespaceSettings()}
     )

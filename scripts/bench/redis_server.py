@@ -1,4 +1,5 @@
-"""A redis-server of the benchmark's own, on a free port of the loopback, that keeps nothing."""
+"""A redis-server of the benchmark's own, on a free port of the loopback and on a Unix socket, that
+keeps nothing."""
 
 from __future__ import annotations
 
@@ -6,6 +7,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 
 from bench.benchmark import LeftOutError
@@ -23,6 +25,8 @@ class BenchRedis:
         with socket.socket() as found:
             found.bind(("127.0.0.1", 0))
             self.port: int = found.getsockname()[1]
+        self._folder = tempfile.TemporaryDirectory(prefix="emberd")
+        self.socket = f"{self._folder.name}/redis.sock"
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -33,6 +37,7 @@ class BenchRedis:
         if shutil.which("redis-server") is None:
             raise LeftOutError("redis-server is not installed")
         command = ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--save", ""]
+        command += ["--unixsocket", self.socket]
         self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
         try:
             self._wait_until_it_answers()
@@ -45,6 +50,7 @@ class BenchRedis:
         if self._process is not None:
             self._process.kill()  # also where it is stopped
             self._process.wait()
+        self._folder.cleanup()
 
     def stop(self) -> None:
         """Freeze it: it keeps its connections, takes new ones and answers nobody. No server is

@@ -10,7 +10,7 @@ from hashlib import blake2b
 from pathlib import Path
 
 from emberd.cache.disk import LmdbOptions, LmdbTier
-from emberd.cache.disk.environment import FORMAT
+from emberd.records.tables import FORMAT
 
 NAMES = range(12)
 NAMESPACES = ("default", "équipe")

@@ -5,6 +5,6 @@ Importing the package is light; the LMDB tier, which needs lmdb, is imported fro
 
 from emberd.cache.chain import Cache
 from emberd.cache.flight import Flights
-from emberd.cache.keys import KeySpace
+from emberd.records.keys import KeySpace
 
 __all__ = ["Cache", "Flights", "KeySpace"]

@@ -10,7 +10,8 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TypeVar
+from pathlib import Path
+from typing import Protocol, TypeVar, runtime_checkable
 
 import msgspec
 
@@ -21,7 +22,7 @@ from emberd.plugins.contracts import CacheTier
 from emberd.telemetry.histogram import Histogram
 from emberd.wire.snapshot import TierStats, WriteBehindStats
 
-__all__ = ["Found", "LowerTier", "Notify", "Sight"]
+__all__ = ["Found", "LowerTier", "Notify", "SharedFile", "Sight"]
 
 T = TypeVar("T")
 
@@ -57,6 +58,27 @@ class Sight:
     """Why it could not be asked."""
 
 
+@dataclass(frozen=True, slots=True)
+class SharedFile:
+    """A tier's file, as another process can map it."""
+
+    folder: Path
+    map_bytes: int
+
+
+@runtime_checkable
+class Mapped(Protocol):
+    """What the tier of our own offers beside: a file that others may read."""
+
+    def mapping(self) -> SharedFile | None:
+        """None while it is not open."""
+        ...
+
+    def touch(self, rowids: Sequence[int]) -> None:
+        """These rows were read there; unknown ids are left out."""
+        ...
+
+
 class LowerTier:
     """Owned by the event loop; the tier itself is only called on worker threads."""
 
@@ -82,6 +104,8 @@ class LowerTier:
         self._figures = TierStats(name=tier.name, kind=type(tier).__name__)
         self._refreshing: asyncio.Future[None] | None = None
         self._hits = self._misses = self._errors = self._garbage = 0
+        self._mapped = tier if isinstance(tier, Mapped) else None
+        self._direct = 0
 
     async def start(self) -> None:
         self._writer.start()
@@ -111,6 +135,17 @@ class LowerTier:
             return Sight(message=str(exc) or type(exc).__name__)
         is_right = type(value) is bytes and len(value) == value_size
         return Sight(value, born) if is_right else Sight()
+
+    def mapping(self) -> SharedFile | None:
+        """See Mapped."""
+        return None if self._mapped is None else self._mapped.mapping()
+
+    def note_direct(self, hits: int, rowids: Sequence[int]) -> None:
+        """Others read these rows, with so many hits."""
+        self._hits += hits
+        self._direct += hits
+        if self._mapped is not None:
+            self._mapped.touch(rowids)
 
     def offer(self, namespace: str, items: Sequence[Item]) -> None:
         """Queue `(key, value)` pairs for writing."""
@@ -161,6 +196,7 @@ class LowerTier:
             message=self._breaker.reason if is_tripped else self._figures.message,
             hits=self._hits,
             misses=self._misses,
+            direct=self._direct,
             corrupt=self._figures.corrupt + self._garbage,
             errors=max(self._figures.errors, self._errors + self._writer.errors),
             lookup=self._lookups.take(),

@@ -9,8 +9,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from itertools import compress, repeat
 
-from emberd.cache.keys import KeySpace
 from emberd.cache.segment import Segment, Shelf
+from emberd.records.keys import KeySpace
 from emberd.wire.snapshot import TierStats
 
 __all__ = ["MemoryTier"]

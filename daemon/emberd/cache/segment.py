@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Callable
 from sys import getsizeof
 
-from emberd.cache.keys import KeySpace
+from emberd.records.keys import KeySpace
 
 __all__ = ["ENTRY_BYTES", "SHELF_BYTES", "Segment", "Shelf", "entry_bytes"]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Sequence
+from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 
@@ -15,14 +16,15 @@ from emberd.client.async_collections import AsyncCollectionCalls
 from emberd.client.async_link import AsyncLink, open_link
 from emberd.client.chunks import achunks
 from emberd.client.connect import Connected, Door
+from emberd.client.direct import Direct
 from emberd.client.embedding import EmbedOptions, IterOptions
 from emberd.client.failures import closed, late
 from emberd.client.opening import Autostart, door_of
 from emberd.client.replies import embed_result
 from emberd.client.results import EmbedResult, PluginInfo
 from emberd.client.settings import ClientSettings, Timeout
-from emberd.client.steps import Await, Greet, Start, Step, Steps
-from emberd.errors import InvalidRequestError
+from emberd.client.steps import Await, Greet, Start, Step, Steps, Work
+from emberd.errors import EmberdError, InvalidRequestError
 from emberd.wire.hello import Welcome
 from emberd.wire.insight import CacheInspection, HistoryColumns, LogLines, RequestRows, TopTexts
 from emberd.wire.snapshot import CacheStats, PluginStats, Snapshot
@@ -69,12 +71,14 @@ class AsyncClient(AsyncCollectionCalls):
         name: str | None = None,
         retries: int = 2,
         rate_limit_wait_s: float = 30.0,
+        direct: bool = False,
     ) -> None:
         """The arguments are those of `Client`."""
         self._settings = ClientSettings.of(
             namespace, token, timeout_s, name, retries, rate_limit_wait_s
         )
         self._door: Door = door_of(socket, self._settings, autostart)
+        self._direct = Direct(self._door.address, self._settings, is_wanted=direct)
         self._connection: _Connection | None = None
         self._is_closed = False
 
@@ -91,18 +95,26 @@ class AsyncClient(AsyncCollectionCalls):
 
     async def close(self) -> None:
         """Let go of the connection; calls that wait in other tasks fail."""
+        link = self._own_link()
+        if link is not None and link.is_open:
+            with suppress(EmberdError):
+                await self._run(self._direct.report())
         self._is_closed = True
-        connection = self._connection
-        if connection is None or connection.link is None:
-            return
-        if connection.is_of(asyncio.get_running_loop()):
-            await connection.link.close(closed())
+        self._direct.close()
+        link = self._own_link()
+        if link is not None:
+            await link.close(closed())
+
+    @property
+    def direct_state(self) -> str:
+        """Of direct reads: "ready", "off", or why the socket answers."""
+        return self._direct.state
 
     async def embed(
         self, texts: str | Iterable[str], **options: Unpack[EmbedOptions]
     ) -> NDArray[np.float32]:
         """Vectors: (n, dim) float32 in the order of the texts; of a single str, (dim,)."""
-        steps = embedding.embed(self._settings, texts, is_bare=True, **options)
+        steps = self._direct.embed(texts, is_bare=True, **options)
         result = await self._run(steps)
         return result.vectors[0] if isinstance(texts, str) else result.vectors
 
@@ -114,7 +126,7 @@ class AsyncClient(AsyncCollectionCalls):
         **options: Unpack[EmbedOptions],
     ) -> EmbedResult:
         """Vectors and where they came from; with `partial`, a text that fails fails alone."""
-        steps = embedding.embed(self._settings, texts, partial=partial, **options)
+        steps = self._direct.embed(texts, partial=partial, **options)
         return await self._run(steps)
 
     async def embed_iter(
@@ -334,6 +346,8 @@ class AsyncClient(AsyncCollectionCalls):
             return await link.start(step.method, step.params, step.deadline)
         if isinstance(step, Greet):
             return (await self._link()).welcome
+        if isinstance(step, Work):
+            return await asyncio.to_thread(step.run)
         await asyncio.sleep(step.seconds)
         return None
 
@@ -348,6 +362,12 @@ class AsyncClient(AsyncCollectionCalls):
             if connection.link is None or not connection.link.is_open:
                 connection.link = await self._opened()
             return connection.link
+
+    def _own_link(self) -> AsyncLink | None:
+        """The link that there is, unless another event loop made it."""
+        connection = self._connection
+        is_own = connection is not None and connection.is_of(asyncio.get_running_loop())
+        return connection.link if connection is not None and is_own else None
 
     async def _opened(self) -> AsyncLink:
         self._check_not_closed()

@@ -54,6 +54,7 @@ __all__ = [
     "stats_history",
 ]
 
+_GREET = Greet()
 _LOAD_TIMEOUT_S = 600.0  # a model may have to be fetched first
 
 
@@ -129,7 +130,7 @@ class Call:
     def _send(self) -> Steps[None]:
         while True:
             try:
-                yield Greet()  # starting a daemon has its own time limit
+                yield _GREET  # starting a daemon has its own time limit
                 if self._deadline is None and self._timeout_s is not None:
                     self._deadline = time.monotonic() + self._timeout_s
                 self._ticket = yield Start(self._method, self._wire_params(), self._deadline)
@@ -182,7 +183,7 @@ def request(
 def hello(settings: ClientSettings) -> Steps[Welcome]:
     """What the daemon said when this client connected."""
     try:
-        welcome: Welcome = yield Greet()
+        welcome: Welcome = yield _GREET
     except ConnectionLostError:  # a daemon on its way out; the next one may be there
         if not settings.policy.retries:
             raise

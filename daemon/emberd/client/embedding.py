@@ -9,12 +9,13 @@ from typing import Any, Literal, TypedDict
 from msgspec import UNSET
 
 from emberd.client.calls import Call, given, hello
-from emberd.client.chunks import Chunk, ChunkPlan, check_texts, chunks
+from emberd.client.chunks import Chunk, ChunkPlan, check_texts, cut
 from emberd.client.replies import embed_result, merged, moved, read
 from emberd.client.results import EmbedResult
 from emberd.client.settings import ClientSettings, Timeout
 from emberd.client.steps import Steps
 from emberd.errors import EmberdError
+from emberd.wire.hello import Welcome
 
 __all__ = [
     "EmbedOptions",
@@ -24,6 +25,7 @@ __all__ = [
     "count_tokens",
     "embed",
     "embed_pipeline",
+    "listed_texts",
 ]
 
 OnProgress = Callable[[int, int], object]
@@ -115,7 +117,14 @@ def embed(
     """The vectors of all texts, and where they came from; `is_bare` says that nobody will look at
     the latter, so that another model's vectors are refused unless `fallback` asks for them."""
     is_bare = is_bare and not options.get("fallback")
-    listed = _listed_texts(texts)
+    listed = listed_texts(texts)
+    welcome = yield from hello(settings)
+    call_of = _embed_call(settings, welcome, **options)
+    if ChunkPlan.within(welcome.limits).fits(listed):
+        result = embed_result((yield from call_of(listed).run()), len(listed), is_bare=is_bare)
+        if on_progress is not None:
+            on_progress(len(listed), len(listed))
+        return result
     parts: list[EmbedResult] = []
     done = 0
 
@@ -126,14 +135,15 @@ def embed(
         if on_progress is not None:
             on_progress(done, len(listed))
 
-    yield from _in_chunks(settings, listed, _embed_call(settings, **options), take)
+    yield from _in_chunks(welcome, listed, call_of, take)
     return merged(parts)
 
 
 def embed_pipeline(settings: ClientSettings, **options: Any) -> Steps[tuple[ChunkPlan, Pipeline]]:
     """What `embed_iter` drives: it decides itself when to start and when to finish a chunk."""
-    plan = ChunkPlan.within((yield from hello(settings)).limits)
-    return plan, Pipeline(plan, _embed_call(settings, **options))
+    welcome = yield from hello(settings)
+    plan = ChunkPlan.within(welcome.limits)
+    return plan, Pipeline(plan, _embed_call(settings, welcome, **options))
 
 
 def count_tokens(
@@ -151,7 +161,8 @@ def count_tokens(
     def take(chunk: Chunk, result: Any) -> None:
         counts.extend(read(result, _TokensReply)["tokens"])
 
-    yield from _in_chunks(settings, _listed_texts(texts), call_of, take)
+    listed = listed_texts(texts)
+    yield from _in_chunks((yield from hello(settings)), listed, call_of, take)
     return counts
 
 
@@ -159,7 +170,7 @@ class _TokensReply(TypedDict):
     tokens: list[int]
 
 
-def _listed_texts(texts: str | Iterable[str]) -> list[str]:
+def listed_texts(texts: str | Iterable[str]) -> list[str]:
     """The texts as a list; one text is a list of one. Raises InvalidParamsError."""
     if isinstance(texts, str):
         return [texts]
@@ -170,6 +181,7 @@ def _listed_texts(texts: str | Iterable[str]) -> list[str]:
 
 def _embed_call(
     settings: ClientSettings,
+    welcome: Welcome,
     *,
     model: str | None = None,
     prompt: str | None = None,
@@ -185,6 +197,8 @@ def _embed_call(
     timeout_s: Timeout = UNSET,
 ) -> Callable[[list[str]], Call]:
     """A function from texts to their `embed` request; says only what differs from the default."""
+    if dtype == "f32" and welcome.kept_dtype == "f16" and dimensions is None:
+        dtype = "f16"  # half the bytes, and every one of them
     options = given(
         {
             "model": model,
@@ -209,18 +223,18 @@ def _embed_call(
 
 
 def _in_chunks(
-    settings: ClientSettings,
+    welcome: Welcome,
     texts: list[str],
     call_of: Callable[[list[str]], Call],
     take: Callable[[Chunk, Any], None],
 ) -> Steps[None]:
-    plan = ChunkPlan.within((yield from hello(settings)).limits)
+    plan = ChunkPlan.within(welcome.limits)
     if plan.fits(texts):
         take(Chunk(0, texts), (yield from call_of(texts).run()))
         return
     pipeline = Pipeline(plan, call_of)
     try:
-        for chunk in chunks(texts, plan):
+        for chunk in cut(texts, plan):
             if pipeline.is_full:
                 take(*(yield from pipeline.finish()))
             yield from pipeline.start(chunk)

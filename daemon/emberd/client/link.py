@@ -30,7 +30,7 @@ from emberd.wire.messages import Malformed, Notification
 
 __all__ = ["Link", "LinkTicket"]
 
-_READ_BYTES: Final = 65_536  # over 128 KiB, allocating the buffer costs 10 us
+_READ_BYTES: Final = 1 << 18  # a system's socket holds no more
 # A sender that found no room looks this often whether it has to read, too.
 _ROOM_CHECK_S: Final = 0.1
 _FOR_EVER: Final = -1.0
@@ -74,10 +74,13 @@ class Link:
     def __init__(self, connected: Connected) -> None:
         self.welcome = connected.welcome
         self._sock = connected.sock
+        self._reads = select.poll()
+        self._reads.register(connected.sock, select.POLLIN)
         self._connection = connected.connection
         self._mutex = threading.RLock()
         self._sending = threading.RLock()
         self._turns = Turns(self._mutex)
+        self._buffer = memoryview(bytearray(_READ_BYTES))  # the leader's
         self._pid = os.getpid()
         self._users = 0  # threads in a system call on the socket
         self._loss: EmberdError | None = None
@@ -199,7 +202,7 @@ class Link:
                 self._users += 1
             try:
                 while ticket.reply is None:
-                    if not self._ready(select.POLLIN, deadline):
+                    if not self._readable(deadline):
                         raise late(ticket.method)
                     self._read()
             finally:
@@ -218,10 +221,10 @@ class Link:
         """Take what has arrived. Whatever interrupts this would lose bytes, so it ends the link."""
         fault: EmberdError | None = None
         try:
-            data = self._sock.recv(_READ_BYTES)
-            if data:
+            size = self._sock.recv_into(self._buffer)
+            if size:
                 with self._mutex:
-                    for event in self._connection.receive(data):
+                    for event in self._connection.receive(self._buffer[:size]):
                         fault = self._deliver(event)  # of the last event, if of any
             else:
                 fault = self._connection.loss()
@@ -250,13 +253,11 @@ class Link:
         """Which of `events` holds for the socket; 0 at the deadline."""
         poll = select.poll()
         poll.register(self._sock, events)
-        while True:
-            left_s = _left_s(deadline)
-            wait_s = _slice_s(left_s)
-            if found := poll.poll(wait_s * 1_000):
-                return found[0][1]
-            if wait_s == left_s:
-                return 0
+        return _polled(poll, deadline)
+
+    def _readable(self, deadline: float | None) -> int:
+        """The same of reading, for the leader: to make a new object takes as long as to ask."""
+        return _polled(self._reads, deadline)
 
     # -- sending
 
@@ -330,6 +331,16 @@ class Link:
         finally:
             if is_mine(self._sending):
                 self._sending.release()
+
+
+def _polled(poll: select.poll, deadline: float | None) -> int:
+    while True:
+        left_s = _left_s(deadline)
+        wait_s = _slice_s(left_s)
+        if found := poll.poll(wait_s * 1_000):
+            return found[0][1]
+        if wait_s == left_s:
+            return 0
 
 
 def _left_s(deadline: float | None) -> float | None:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["embed_result", "merged", "moved", "read", "vectors_of"]
+__all__ = ["embed_result", "merged", "moved", "moved_row", "read", "vectors_of"]
 
 T = TypeVar("T")
 
@@ -65,6 +65,10 @@ def vectors_of(value: Any, rows: int) -> NDArray[np.float32]:
 def embed_result(value: Any, rows: int, *, is_bare: bool = False) -> EmbedResult:
     """The result of one `embed` request of `rows` texts. Raises ProtocolError, and for a caller
     who sees the bare vectors UpstreamUnavailableError where another model made them."""
+    if is_bare and type(value) is dict and not value.get("instead_of"):
+        # Nobody looks at the rest, and reading it costs as much as a ping.
+        found = vectors_of(value.get("vectors"), rows)
+        return EmbedResult(vectors=found, fingerprint=str(value.get("fingerprint", "")))
     reply = read(value, _EmbedReply)
     if is_bare and reply.instead_of:
         raise UpstreamUnavailableError(
@@ -117,7 +121,7 @@ def merged(parts: list[EmbedResult]) -> EmbedResult:
         deduplicated=sum(part.deduplicated for part in parts),
         tokens=sum(part.tokens for part in parts),
         truncated=[offset + index for offset, part in placed for index in part.truncated],
-        errors=[_moved(error, offset) for offset, part in placed for error in part.errors],
+        errors=[moved_row(error, offset) for offset, part in placed for error in part.errors],
     )
 
 
@@ -126,13 +130,14 @@ def moved(error: EmberdError, offset: int) -> EmberdError:
     index = error.details.get("index")
     if not offset or not isinstance(index, int):
         return error
-    wire = _moved({"index": index, "message": error.message, "details": error.details}, offset)
+    wire = moved_row({"index": index, "message": error.message, "details": error.details}, offset)
     return type(error)(
         wire["message"], retry_after_ms=error.retry_after_ms, details=wire["details"]
     )
 
 
-def _moved(error: dict[str, Any], offset: int) -> dict[str, Any]:
+def moved_row(error: dict[str, Any], offset: int) -> dict[str, Any]:
+    """The same for an error of `partial`."""
     index = error.get("index")
     if not offset or not isinstance(index, int):
         return error

@@ -2,17 +2,17 @@
 
 A call is a generator that yields steps and is sent their answers, or has their errors thrown into
 it. So splitting, retries and deadlines are written once; the blocking and the asyncio client each
-carry out these four steps, and know nothing else.
+carry out these five steps, and know nothing else.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from typing import Any, Protocol, TypeAlias, TypeVar
 
 import msgspec
 
-__all__ = ["Await", "Greet", "Sleep", "Start", "Step", "Steps", "Ticket"]
+__all__ = ["Await", "Greet", "Sleep", "Start", "Step", "Steps", "Ticket", "Work"]
 
 T = TypeVar("T")
 
@@ -51,5 +51,11 @@ class Sleep(msgspec.Struct, frozen=True):
     seconds: float
 
 
-Step: TypeAlias = Greet | Start | Await | Sleep
+class Work(msgspec.Struct, frozen=True):
+    """Run something that takes milliseconds; on a thread, for a caller with an event loop."""
+
+    run: Callable[[], Any]
+
+
+Step: TypeAlias = Greet | Start | Await | Sleep | Work
 Steps: TypeAlias = Generator[Step, Any, T]

@@ -6,6 +6,7 @@ import os
 import threading
 import time
 from collections.abc import Generator, Iterable, Sequence
+from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 
@@ -14,6 +15,7 @@ from msgspec import UNSET
 from emberd.client import calls, embedding
 from emberd.client.chunks import chunks
 from emberd.client.connect import Door
+from emberd.client.direct import Direct
 from emberd.client.embedding import EmbedOptions, IterOptions
 from emberd.client.failures import closed, late
 from emberd.client.link import Link, LinkTicket
@@ -21,9 +23,9 @@ from emberd.client.opening import Autostart, door_of
 from emberd.client.replies import embed_result
 from emberd.client.results import EmbedResult, PluginInfo
 from emberd.client.settings import ClientSettings, Timeout
-from emberd.client.steps import Await, Greet, Start, Step, Steps
+from emberd.client.steps import Await, Greet, Start, Step, Steps, Work
 from emberd.client.sync_collections import CollectionCalls
-from emberd.errors import InvalidRequestError
+from emberd.errors import EmberdError, InvalidRequestError
 from emberd.wire.hello import Welcome
 from emberd.wire.insight import CacheInspection, HistoryColumns, LogLines, RequestRows, TopTexts
 from emberd.wire.snapshot import CacheStats, PluginStats, Snapshot
@@ -65,6 +67,7 @@ class Client(CollectionCalls):
         name: str | None = None,
         retries: int = 2,
         rate_limit_wait_s: float = 30.0,
+        direct: bool = False,
     ) -> None:
         """`socket` is a path, `tcp://host:port` (with its `token`) or None for this user's daemon.
 
@@ -72,11 +75,14 @@ class Client(CollectionCalls):
         request is sent again to an overloaded daemon, and 0 also forbids the one that follows a
         lost connection. `rate_limit_wait_s` bounds the waiting of a request that a rate limiter
         refused; RateLimitedError is raised at once where that would be longer, and always with 0.
+        With `direct`, `embed` and `embed_detailed` read hits from the cache's file in this process
+        wherever that may be (`direct_state`), and send the daemon the other texts alone.
         """
         self._settings = ClientSettings.of(
             namespace, token, timeout_s, name, retries, rate_limit_wait_s
         )
         self._door: Door = door_of(socket, self._settings, autostart)
+        self._direct = Direct(self._door.address, self._settings, is_wanted=direct)
         self._connection = _Connection()
         self._is_closed = False
 
@@ -93,16 +99,26 @@ class Client(CollectionCalls):
 
     def close(self) -> None:
         """Let go of the connection; calls that wait in other threads fail."""
+        link = self._own_link()
+        if link is not None and link.is_open:
+            with suppress(EmberdError):
+                self._run(self._direct.report())
         self._is_closed = True
-        connection = self._connection
-        if connection.link is not None and connection.pid == os.getpid():
-            connection.link.close(closed())
+        self._direct.close()
+        link = self._own_link()
+        if link is not None:
+            link.close(closed())
+
+    @property
+    def direct_state(self) -> str:
+        """Of direct reads: "ready", "off", or why the socket answers."""
+        return self._direct.state
 
     def embed(
         self, texts: str | Iterable[str], **options: Unpack[EmbedOptions]
     ) -> NDArray[np.float32]:
         """Vectors: (n, dim) float32 in the order of the texts; of a single str, (dim,)."""
-        steps = embedding.embed(self._settings, texts, is_bare=True, **options)
+        steps = self._direct.embed(texts, is_bare=True, **options)
         result = self._run(steps)
         return result.vectors[0] if isinstance(texts, str) else result.vectors
 
@@ -114,7 +130,7 @@ class Client(CollectionCalls):
         **options: Unpack[EmbedOptions],
     ) -> EmbedResult:
         """Vectors and where they came from; with `partial`, a text that fails fails alone."""
-        return self._run(embedding.embed(self._settings, texts, partial=partial, **options))
+        return self._run(self._direct.embed(texts, partial=partial, **options))
 
     def embed_iter(
         self, texts: Iterable[str], **options: Unpack[IterOptions]
@@ -331,6 +347,8 @@ class Client(CollectionCalls):
             return self._link().start(step.method, step.params, step.deadline)
         if isinstance(step, Greet):
             return self._link().welcome
+        if isinstance(step, Work):
+            return step.run()
         time.sleep(step.seconds)
         return None
 
@@ -345,6 +363,11 @@ class Client(CollectionCalls):
             if connection.link is None or not connection.link.is_open:
                 connection.link = self._opened()
             return connection.link
+
+    def _own_link(self) -> Link | None:
+        """The link that there is, unless a parent process made it."""
+        connection = self._connection
+        return connection.link if connection.pid == os.getpid() else None
 
     def _after_fork(self, inherited: _Connection) -> _Connection:
         """The parent goes on using its socket, and its threads may have held its locks."""

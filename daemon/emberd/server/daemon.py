@@ -34,6 +34,7 @@ from emberd.service.admission import Admission
 from emberd.service.client_limits import LimitReader
 from emberd.service.collections import CollectionService
 from emberd.service.compute import Computations
+from emberd.service.direct import DirectReads
 from emberd.service.embedder_models import Embedders
 from emberd.service.embedding import EmbeddingService
 from emberd.service.fallback import Fallbacks
@@ -235,6 +236,9 @@ class Daemon:
             registry=self._registry,
             embedding=embedding,
             collections=collections,
+            direct=DirectReads(
+                settings.cache, self._cache, self._registry, embedding, self._statistics
+            ),
             snapshots=self._snapshots,
             plugins=self._plugins,
             requests=self._requests,

@@ -45,7 +45,8 @@ METHODS: dict[str, Method] = {
             "hello",
             p.HelloParams,
             "Introduce the client; optional on a Unix socket, first and with a token on TCP.",
-            "{protocol, server: {name, version, pid}, limits, models, default_model, namespace}",
+            "{protocol, server: {name, version, pid}, limits, models, default_model, namespace, "
+            "kept_dtype}",
             ("UNAUTHENTICATED", "NAMESPACE_NOT_FOUND", "INVALID_REQUEST"),
             is_listed=False,
         ),
@@ -207,6 +208,16 @@ METHODS: dict[str, Method] = {
             "The texts of one namespace with the most hits; without any and with a message where "
             "cache.top_texts is 0.",
             "{namespace, kept, message, since, hits, texts: [{text, characters, hits, over}]}",
+            ("NAMESPACE_NOT_FOUND",),
+            is_listed=False,
+        ),
+        Method(
+            "cache.direct",
+            p.DirectParams,
+            "Where the cache's file is and what a key in it is made of, for a client that reads it "
+            "in its own process; counts the hits that it had there.",
+            "{refusal, folder, map_bytes, format, dtype, ttl_s, namespaces, "
+            "model: {name, fingerprint, dim, prompts}}",
             ("NAMESPACE_NOT_FOUND",),
             is_listed=False,
         ),

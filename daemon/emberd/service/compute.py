@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 import numpy as np
 
 from emberd.cache import Cache, Flights
-from emberd.cache.values import pack_values
 from emberd.engine import Embedded, Engine
 from emberd.errors import CancelledRequestError, EmberdError, InternalError
+from emberd.records.values import pack_values
 from emberd.service.registry import LoadedModel
 from emberd.service.statistics import Statistics
 from emberd.service.trace import current_trace

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from emberd.cache.values import MAX_TOKENS
 from emberd.engine import Embedded
 from emberd.engine.text import Outcome
 from emberd.errors import ERRORS_BY_CODE, EmbeddingFailedError, EmberdError
 from emberd.plugins.contracts import EmbeddedText
+from emberd.records.values import MAX_TOKENS
 
 __all__ = ["checked", "plain_error"]
 

@@ -90,6 +90,11 @@ class EmbeddingService:
         self._fallbacks = fallbacks
         self._top_texts = top_texts
 
+    @property
+    def namespaces(self) -> list[str]:
+        """The declared ones."""
+        return sorted(self._namespaces)
+
     def embed(
         self, params: EmbedParams, caller: Caller
     ) -> dict[str, Any] | Coroutine[Any, Any, dict[str, Any]]:
@@ -98,7 +103,8 @@ class EmbeddingService:
         if model is None:
             return self._load_and_embed(params, caller)
         work = self.begin(params, caller, model)
-        if None in work.values or len(work.texts) > _REPLY_ON_LOOP_TEXTS:
+        is_complete = work.hits.get("memory") == len(work.texts)
+        if not is_complete or len(work.texts) > _REPLY_ON_LOOP_TEXTS:
             return self._finish(work)
         return self._reply(work)
 
@@ -115,12 +121,13 @@ class EmbeddingService:
             model.prefix_of(params.prompt, params.prefix),
             params.truncate,
         )
+        values: list[bytes | None]
+        found = 0
         if params.use_cache:
-            values = self._cache.lookup_memory(space, texts)
+            values, found = self._cache.lookup_memory(space, texts)
         else:
             values = [None] * len(texts)
         work = Work(params, caller, texts, model, space, values)
-        found = len(texts) - values.count(None)
         if found:
             work.hits["memory"] = found
             if self._top_texts is not None:

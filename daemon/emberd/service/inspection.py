@@ -10,8 +10,8 @@ import numpy as np
 
 from emberd.cache import Cache
 from emberd.cache.lower import Sight
-from emberd.cache.values import unpack_value
 from emberd.engine import Engine
+from emberd.records.values import unpack_value
 from emberd.service.callers import Caller
 from emberd.service.embedder_models import estimate_tokens
 from emberd.service.embedding import EmbeddingService

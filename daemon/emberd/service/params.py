@@ -20,6 +20,8 @@ __all__ = [
     "CountTokensParams",
     "CreateParams",
     "DeleteParams",
+    "DirectHits",
+    "DirectParams",
     "EmbedParams",
     "GetParams",
     "HelloParams",
@@ -130,6 +132,28 @@ class SimilarityParams(Params, frozen=True):
 class CountTokensParams(Params, frozen=True):
     texts: Annotated[list[str] | str, Meta(description="the texts; a bare string is one text")]
     model: Annotated[str | None, Meta(description="a model's name; null is the default")] = None
+
+
+class DirectHits(Params, frozen=True, kw_only=True):
+    """One of `hits` of `cache.direct`."""
+
+    namespace: str
+    texts: Annotated[int, Meta(ge=0, le=1 << 31)]
+    model: str | None = None
+    truncated: Annotated[int, Meta(ge=0, le=1 << 31)] = 0
+    rows: Annotated[list[Annotated[int, Meta(ge=0, lt=1 << 48)]], Meta(max_length=4_096)] = []
+
+
+class DirectParams(Params, frozen=True):
+    model: Annotated[str | None, Meta(description="a model's name; null is the default")] = None
+    hits: Annotated[
+        list[dict[str, Any]],
+        Meta(
+            max_length=64,
+            description="hits since the last call: maps of namespace, texts, model, truncated, and "
+            "rows, the ids of up to 4,096 rows that were read",
+        ),
+    ] = []
 
 
 Include = Literal["text", "metadata", "vector", "snippet"]

@@ -8,12 +8,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from emberd.cache import KeySpace
-from emberd.cache.values import Dtype, value_size
 from emberd.config import ModelSettings
 from emberd.engine import Engine
 from emberd.errors import EmberdError, InvalidParamsError, ModelNotFoundError
 from emberd.models import CATALOG, ModelInfo, ModelStore, StoredModel, canonical_name, pull
 from emberd.plugins.contracts import EmbedderModel
+from emberd.records.values import Dtype, value_size
 from emberd.service.embedder_models import Embedders, PluggedModel
 from emberd.telemetry import EventLog
 from emberd.wire.snapshot import ModelStats

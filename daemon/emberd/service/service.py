@@ -27,6 +27,7 @@ from emberd.service import params as p
 from emberd.service.api import METHODS
 from emberd.service.callers import Caller
 from emberd.service.collections import CollectionService
+from emberd.service.direct import DirectReads
 from emberd.service.embedder_models import estimate_tokens
 from emberd.service.embedding import EmbeddingService
 from emberd.service.inspection import CacheInspector
@@ -65,6 +66,7 @@ class Service:
         registry: ModelRegistry,
         embedding: EmbeddingService,
         collections: CollectionService,
+        direct: DirectReads,
         snapshots: Snapshots,
         plugins: Plugins,
         requests: RequestLog,
@@ -78,6 +80,7 @@ class Service:
         self._registry = registry
         self._embedding = embedding
         self._collections = collections
+        self._direct = direct
         self._snapshots = snapshots
         self._plugins = plugins
         self._requests = requests
@@ -134,6 +137,7 @@ class Service:
             "models": self._registry.describe(),
             "default_model": self._registry.default_name,
             "namespace": caller.namespace,
+            "kept_dtype": self._settings.cache.dtype,
         }
 
     def _ping(self, params: p.NoParams, caller: Caller) -> str:
@@ -195,6 +199,9 @@ class Service:
         if self._top_texts is None:
             return msgspec.to_builtins(TopTexts(namespace=namespace, message=_TOP_TEXTS_OFF))
         return msgspec.to_builtins(self._top_texts.top(namespace, params.limit))
+
+    def _cache_direct(self, params: p.DirectParams, caller: Caller) -> dict[str, Any]:
+        return self._direct.answer(params, caller)
 
     def _collections_create(self, params: p.CreateParams, caller: Caller) -> Result:
         return self._collections.create(params)

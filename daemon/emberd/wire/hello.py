@@ -55,3 +55,6 @@ class Welcome(msgspec.Struct, frozen=True, kw_only=True):
     models: dict[str, LoadedModel] = {}
     default_model: str = ""
     namespace: str = "default"
+    kept_dtype: str = ""
+    """How the daemon keeps vectors (f16, f32): what travels so has lost nothing. Empty where it
+    does not say."""

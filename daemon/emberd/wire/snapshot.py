@@ -112,6 +112,8 @@ class TierStats(_Part, frozen=True, kw_only=True):
     message: str = ""
     hits: int = 0
     misses: int = 0
+    direct: int = 0
+    """Of the hits, those that clients had in the tier's file themselves."""
     entries: int = 0
     size_bytes: int = 0
     budget_bytes: int = 0

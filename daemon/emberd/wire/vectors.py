@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emberd.errors import InvalidParamsError
+from emberd.wire.halves import widened
 
 __all__ = ["DTYPES", "Dtype", "decode_vectors", "encode_vectors", "vectors_to_lists"]
 
@@ -28,6 +29,8 @@ Vectors: TypeAlias = NDArray[np.float32]
 
 _F16_MAX: Final = 65_504.0
 _MAX_LEVEL: Final = 127.0
+_NUMBER_BYTES: Final = {"f32": 4, "f16": 2, "i8": 1}
+_MOST: Final = 0xFFFFFFFF
 
 
 def encode_vectors(vectors: Vectors, dtype: str = "f32") -> dict[str, Any]:
@@ -58,7 +61,7 @@ def decode_vectors(value: object) -> Vectors:
     """
     if isinstance(value, list):
         return _from_lists(value)
-    if not isinstance(value, Mapping):
+    if type(value) is not dict and not isinstance(value, Mapping):
         _refuse("vectors must be a map of dtype, shape and data, or a list of rows")
     return _from_map(value)
 
@@ -79,17 +82,14 @@ def _from_map(value: Mapping[str, Any]) -> Vectors:
 
 
 def _shape_of(shape: object) -> tuple[int, int]:
-    if not (
-        isinstance(shape, list)
-        and len(shape) == 2
-        and all(type(size) is int and 0 <= size <= 0xFFFFFFFF for size in shape)
-    ):
+    rows, dim = shape if isinstance(shape, list) and len(shape) == 2 else (None, None)
+    if not (type(rows) is int and type(dim) is int and 0 <= rows <= _MOST and 0 <= dim <= _MOST):
         _refuse("shape must be [rows, dim] in whole numbers", "shape")
-    return shape[0], shape[1]
+    return rows, dim
 
 
 def _row_bytes(dtype: str, dim: int) -> int:
-    return {"f32": 4 * dim, "f16": 2 * dim, "i8": dim, "bit": (dim + 7) // 8}[dtype]
+    return (dim + 7) // 8 if dtype == "bit" else dim * _NUMBER_BYTES[dtype]
 
 
 def _from_lists(rows: list[Any]) -> Vectors:
@@ -130,7 +130,7 @@ def _decode_f32(data: bytes, rows: int, dim: int, value: Mapping[str, Any]) -> V
 
 
 def _decode_f16(data: bytes, rows: int, dim: int, value: Mapping[str, Any]) -> Vectors:
-    return np.frombuffer(data, "<f2").reshape(rows, dim).astype(np.float32)
+    return widened(np.frombuffer(data, "<f2")).reshape(rows, dim)
 
 
 def _decode_i8(data: bytes, rows: int, dim: int, value: Mapping[str, Any]) -> Vectors:

@@ -8,6 +8,7 @@ from bench.benchmarks import (
     caches,
     collections,
     dashboard,
+    hits,
     loop,
     mixed,
     peers,
@@ -27,6 +28,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     for benchmark in (
         warm.BENCHMARK,
         single.BENCHMARK,
+        hits.BENCHMARK,
         schedule.BENCHMARK,
         bulk.BENCHMARK,
         mixed.BENCHMARK,

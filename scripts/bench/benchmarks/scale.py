@@ -24,8 +24,8 @@ from bench.daemon import BenchDaemon
 from bench.figures import Figure
 from bench.pairs import latencies
 from emberd.cache.disk import LmdbOptions, LmdbTier
-from emberd.cache.values import pack_values
 from emberd.client import Client
+from emberd.records.values import pack_values
 
 __all__ = ["BENCHMARK"]
 

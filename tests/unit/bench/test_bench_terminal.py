@@ -22,7 +22,7 @@ COMMAND = [sys.executable, "-u", "-c", PROGRAM]
 
 def test_a_program_draws_and_is_typed_to() -> None:
     with Terminal(COMMAND, {}) as shown:
-        first_s = shown.wait_for("columns=160", "lines=48")
+        first_s = shown.wait_for("columns=160", "lines=48)\n")
         before, cpu_s = shown.size_bytes, shown.cpu_s()
         shown.press("a")
         assert shown.wait_for("<a>") >= first_s > 0

@@ -8,9 +8,9 @@ import pytest
 from cache_helpers import VALUE_BYTES, Clock, DictTier, key, value
 
 from emberd.cache.chain import Cache
-from emberd.cache.keys import KeySpace
 from emberd.config import CacheSettings, NamespaceSettings
 from emberd.errors import CacheUnavailableError
+from emberd.records.keys import KeySpace
 
 SPACE = KeySpace("default", "f" * 32, "", "end", "f16")
 
@@ -47,7 +47,7 @@ async def test_what_is_stored_is_in_memory_now_and_below_after_a_flush():
     tier = DictTier()
     async with opened(tier) as cache:
         keep(cache, ["a", "b"])
-        assert cache.lookup_memory(SPACE, ["b", "x", "a"]) == [value("b"), None, value("a")]
+        assert cache.lookup_memory(SPACE, ["b", "x", "a"])[0] == [value("b"), None, value("a")]
         await cache.flush()
         assert tier.held == {("default", key(name)): value(name) for name in "ab"}
 
@@ -69,7 +69,7 @@ async def test_hits_move_up_to_memory_and_to_the_tiers_above():
     put(far, ["a"])
     async with opened(near, far) as cache:
         await ask(cache, ["a"])
-        assert cache.lookup_memory(SPACE, ["a"]) == [value("a")]
+        assert cache.lookup_memory(SPACE, ["a"])[0] == [value("a")]
         await cache.flush()
         assert ("default", key("a")) in near.held
         assert ("set", 1) not in far.calls
@@ -106,7 +106,7 @@ async def test_a_value_that_cannot_be_right_is_a_miss_and_counted(garbage):
     tier.answer = [garbage, value("b")]
     async with opened(tier) as cache:
         assert await ask(cache, ["a", "b"]) == ([None, value("b")], {"dict": 1})
-        assert cache.lookup_memory(SPACE, ["a"]) == [None]
+        assert cache.lookup_memory(SPACE, ["a"])[0] == [None]
         assert cache.stats().tiers[1].corrupt == 1
 
 
@@ -167,7 +167,7 @@ async def test_clearing_reaches_every_tier_and_what_is_still_queued():
         assert await cache.clear("default") == {"memory": 3, "near": 2, "far": 2}
         await cache.flush()
         assert near.held == far.held == {}
-        assert cache.lookup_memory(SPACE, ["a", "c"]) == [None, None]
+        assert cache.lookup_memory(SPACE, ["a", "c"])[0] == [None, None]
         assert await cache.clear(None) == {"memory": 0, "near": 0, "far": 0}
 
 
@@ -190,7 +190,7 @@ async def test_closing_writes_what_is_queued_and_closes_the_tiers_once():
         assert ("default", key("a")) in tier.held
         assert tier.closed == 1
         keep(cache, ["b"])
-        assert cache.lookup_memory(SPACE, ["b"]) == [value("b")]
+        assert cache.lookup_memory(SPACE, ["b"])[0] == [value("b")]
         await cache.flush()
         assert cache.stats().write_behind.dropped == 1
 
@@ -244,9 +244,9 @@ async def test_promotion_does_not_give_a_record_a_second_life():
     put(tier, ["a"])
     async with opened(tier, clock=clock, ttl_s=60) as cache:
         await ask(cache, ["a"])
-        assert cache.lookup_memory(SPACE, ["a"]) == [value("a")]
+        assert cache.lookup_memory(SPACE, ["a"])[0] == [value("a")]
         clock.advance(10)
-        assert cache.lookup_memory(SPACE, ["a"]) == [None]
+        assert cache.lookup_memory(SPACE, ["a"])[0] == [None]
 
 
 async def test_a_look_says_what_each_tier_has_and_counts_as_no_use():
@@ -259,7 +259,7 @@ async def test_a_look_says_what_each_tier_has_and_counts_as_no_use():
             assert [sight.value for sight in sights.values()] == [None, None, value("a")]
         await cache.flush()
         assert near.held == {}
-        assert cache.lookup_memory(SPACE, ["a"]) == [None]
+        assert cache.lookup_memory(SPACE, ["a"])[0] == [None]
         tiers = cache.stats().tiers
         assert [(tier.hits, tier.misses) for tier in tiers] == [(0, 1), (0, 0), (0, 0)]
 

@@ -7,9 +7,9 @@ from cache_helpers import key, pairs, value
 
 from emberd.cache.chain import Cache
 from emberd.cache.disk import LateLmdbTier, LmdbOptions, LmdbTier
-from emberd.cache.keys import KeySpace
 from emberd.config import CacheSettings
 from emberd.errors import CacheUnavailableError
+from emberd.records.keys import KeySpace
 
 OPTIONS = LmdbOptions(budget_bytes=1 << 20)
 
@@ -98,7 +98,7 @@ async def test_the_chain_and_the_persistent_tier_work_together(tmp_path):
             cache.store(space, names, keys, [value(name) for name in names])
         else:
             assert (found, hits) == ([value(name) for name in names], {"lmdb": 100})
-            assert cache.lookup_memory(space, names) == found
+            assert cache.lookup_memory(space, names)[0] == found
             await cache.flush()
             assert cache.stats().namespaces[0].entries == 100
             assert cache.stats().namespaces[0].hits == 200

@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emberd.cache.disk.records import (
+from emberd.records.rows import (
     HEADER_BYTES,
     Record,
     key_in,

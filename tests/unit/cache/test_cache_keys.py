@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emberd.cache.keys import KEY_BYTES, KeySpace, frame
+from emberd.records.keys import KEY_BYTES, KeySpace, frame
 
 parts = st.text(alphabet=st.sampled_from("ab\x00\x01é: "), max_size=4)
 tuples = st.tuples(parts, parts, parts, parts, parts)

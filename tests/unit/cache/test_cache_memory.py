@@ -9,9 +9,9 @@ from cache_helpers import Clock, value
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from emberd.cache.keys import KeySpace
 from emberd.cache.memory import MemoryTier
 from emberd.cache.segment import ENTRY_BYTES, SHELF_BYTES
+from emberd.records.keys import KeySpace
 
 KIB = 1 << 10
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from emberd.cache.values import MAX_TOKENS, pack_values, round_like, unpack_values, value_size
+from emberd.records.values import MAX_TOKENS, pack_values, round_like, unpack_values, value_size
 
 dtypes = st.sampled_from(["f16", "f32"])
 vectors = npst.arrays(

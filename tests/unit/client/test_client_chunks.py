@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emberd.client.chunks import Chunk, ChunkPlan, achunks, chunks
+from emberd.client.chunks import Chunk, ChunkPlan, achunks, chunks, cut
 from emberd.errors import InvalidParamsError, TextTooLongError
 from emberd.wire import Encoder, ServerLimits
 
@@ -36,6 +36,17 @@ def test_no_chunk_is_over_a_limit_unless_one_text_is(texts: list[str], plan: Chu
         assert 1 <= len(chunk.texts) <= plan.texts
         size = len(Encoder().notification("", chunk.texts)) - 6
         assert size <= plan.size_bytes or len(chunk.texts) == 1
+
+
+@given(TEXTS, PLANS)
+def test_texts_that_are_all_here_are_cut_alike(texts: list[str], plan: ChunkPlan) -> None:
+    try:
+        expected = list(chunks(texts, plan))
+    except TextTooLongError:
+        with pytest.raises(TextTooLongError):
+            list(cut(texts, plan))
+    else:
+        assert list(cut(texts, plan)) == expected
 
 
 @given(TEXTS, PLANS)

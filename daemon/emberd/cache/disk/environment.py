@@ -14,11 +14,20 @@ import lmdb
 
 from emberd.cache.disk.home import Home
 from emberd.cache.disk.inspection import Finding, Verdict, inspect_data_file
-from emberd.cache.disk.records import tag_of
 from emberd.errors import CacheUnavailableError
+from emberd.records.mapped import let_go
+from emberd.records.rows import tag_of
+from emberd.records.tables import (
+    FORMAT,
+    FORMAT_KEY,
+    INDEX,
+    MAX_TABLES,
+    META_TABLE,
+    ROWS,
+    table_names,
+)
 
 __all__ = [
-    "FORMAT",
     "Table",
     "create_environment",
     "is_damage",
@@ -27,14 +36,9 @@ __all__ = [
     "open_table",
 ]
 
-FORMAT = 1
-
-_FORMAT_KEY = b"format"
-_META_TABLE = b"meta"
-_INDEX, _ROWS = "index:", "rows:"
-_MAX_NAMESPACES = 256
 _MAX_NAMESPACE_BYTES = 255
-_READERS = 126
+# Of all processes that read the file: one with direct reads takes one.
+_READERS = 510
 
 _FULL = frozenset(
     {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.EACCES, errno.EPERM}
@@ -99,8 +103,7 @@ def open_table(env: lmdb.Environment, namespace: str) -> Table:
             f"The namespace's name is {len(name)} bytes long; use at most {_MAX_NAMESPACE_BYTES}."
         )
     with env.begin(write=True) as txn:
-        index = env.open_db(_INDEX.encode() + name, txn=txn)
-        rows = env.open_db(_ROWS.encode() + name, txn=txn)
+        index, rows = (env.open_db(each, txn=txn) for each in table_names(namespace))
         table = Table(namespace, index, rows, tag_of(namespace))
         table.entries, table.size_bytes = table.measured(txn)
     return table
@@ -131,7 +134,7 @@ def _open_or_begin(
         env = _open(home.environment, map_bytes)
         finding = _format_of(env)
         if finding.verdict is Verdict.SOUND:
-            return env, _names(env, _ROWS), ""
+            return env, _names(env, ROWS), ""
         env.close()
     label = "newer" if finding.verdict is Verdict.NEWER else "corrupt"
     note = home.set_aside(label, finding.reason)
@@ -139,10 +142,11 @@ def _open_or_begin(
 
 
 def _open(folder: Path, map_bytes: int) -> lmdb.Environment:
+    let_go(folder)  # a file may be open once a process
     return lmdb.open(
         str(folder),
         map_size=map_bytes,
-        max_dbs=2 * _MAX_NAMESPACES + 1,
+        max_dbs=MAX_TABLES,
         max_readers=_READERS,
         max_spare_txns=1,
         metasync=False,
@@ -158,19 +162,19 @@ def _open(folder: Path, map_bytes: int) -> lmdb.Environment:
 def _format_of(env: lmdb.Environment) -> Finding:
     """Check the format record and the tables; a new environment gets ours."""
     is_new = not env.dbs()
-    meta = env.open_db(_META_TABLE)
+    meta = env.open_db(META_TABLE)
     with env.begin() as txn:
-        stored = txn.get(_FORMAT_KEY, db=meta)
+        stored = txn.get(FORMAT_KEY, db=meta)
     if is_new:
         with env.begin(write=True) as txn:
-            txn.put(_FORMAT_KEY, b"%d" % FORMAT, db=meta)
+            txn.put(FORMAT_KEY, b"%d" % FORMAT, db=meta)
         return Finding(Verdict.SOUND)
     if stored is None or not stored.isdigit():
         return Finding(Verdict.DAMAGED, "its format record makes no sense")
     if int(stored) != FORMAT:
         verdict = Verdict.NEWER if int(stored) > FORMAT else Verdict.DAMAGED
         return Finding(verdict, f"it has emberd's cache format {int(stored)}")
-    if _names(env, _INDEX) != _names(env, _ROWS):
+    if _names(env, INDEX) != _names(env, ROWS):
         return Finding(Verdict.DAMAGED, "its tables do not belong together")
     return Finding(Verdict.SOUND)
 

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from emberd.cache.disk.tier import LmdbOptions, LmdbTier
+from emberd.cache.lower import SharedFile
 from emberd.errors import CacheUnavailableError, EmberdError
 from emberd.wire.snapshot import TierStats
 
@@ -68,6 +69,15 @@ class LateLmdbTier:
         """See Maintained."""
         if self._tier is not None:
             self._tier.maintain()
+
+    def mapping(self) -> SharedFile | None:
+        """See Mapped."""
+        return self._tier.mapping() if self._tier is not None else None
+
+    def touch(self, rowids: Sequence[int]) -> None:
+        """See Mapped."""
+        if self._tier is not None:
+            self._tier.touch(rowids)
 
     def namespaces(self) -> dict[str, tuple[int, int]]:
         """See Tenanted."""

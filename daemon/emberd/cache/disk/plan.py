@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from emberd.cache.disk.records import HEADER_BYTES, ROWID_BYTES
+from emberd.records.rows import HEADER_BYTES, ROWID_BYTES
 
 __all__ = ["Item", "Plan", "map_bytes"]
 

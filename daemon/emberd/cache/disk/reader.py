@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 import lmdb
 
 from emberd.cache.disk.environment import Table
-from emberd.cache.disk.records import open_row, rowid_of
 from emberd.cache.disk.rows import Ageing
+from emberd.records.rows import open_row, rowid_of
 
 __all__ = ["RowsRead", "read_rows"]
 

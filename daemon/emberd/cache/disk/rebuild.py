@@ -16,7 +16,7 @@ import lmdb
 from emberd.cache.disk.environment import Table, create_environment, open_table
 from emberd.cache.disk.home import Home
 from emberd.cache.disk.plan import Plan, map_bytes
-from emberd.cache.disk.records import HEADER_BYTES, read_record, rowid_bytes, rowid_of
+from emberd.records.rows import HEADER_BYTES, read_record, rowid_bytes, rowid_of
 
 __all__ = ["is_rebuild_due", "rebuild"]
 

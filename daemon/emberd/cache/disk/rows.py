@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import lmdb
 
 from emberd.cache.disk.environment import Table
-from emberd.cache.disk.records import (
+from emberd.cache.disk.touches import Touches
+from emberd.records.rows import (
     Record,
     key_in,
     make_record,
@@ -19,7 +20,6 @@ from emberd.cache.disk.records import (
     rowid_bytes,
     rowid_of,
 )
-from emberd.cache.disk.touches import Touches
 
 __all__ = [
     "Ageing",

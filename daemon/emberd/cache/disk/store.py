@@ -30,6 +30,7 @@ from emberd.cache.disk.plan import Plan, map_bytes
 from emberd.cache.disk.read_only import ReadOnly
 from emberd.cache.disk.rebuild import is_rebuild_due, rebuild
 from emberd.cache.disk.rows import last_rowid
+from emberd.cache.lower import SharedFile
 from emberd.errors import CacheUnavailableError
 
 __all__ = ["MapFullError", "Store"]
@@ -67,6 +68,19 @@ class Store:
     def message(self) -> str:
         """What people should know about that state."""
         return self.read_only.message or self.note
+
+    @property
+    def mapping(self) -> SharedFile | None:
+        """Where others can read, None once it is closed."""
+        if self._is_closed:
+            return None
+        return SharedFile(self._home.environment, map_bytes(self.plan.budget_bytes))
+
+    def check_readers(self) -> None:
+        """Free what readers held that have died: their pages could not be used again."""
+        with suppress(CacheUnavailableError), self._translating(), self._gate.shared():
+            self._check()
+            self._env.reader_check()
 
     @contextmanager
     def reading(

@@ -19,9 +19,10 @@ from emberd.cache.disk.slides import Slides
 from emberd.cache.disk.store import Store
 from emberd.cache.disk.touches import Touches
 from emberd.cache.disk.writer import RowWriter
-from emberd.cache.keys import KEY_BYTES
+from emberd.cache.lower import SharedFile
 from emberd.config import CacheSettings
 from emberd.errors import CacheUnavailableError
+from emberd.records.keys import KEY_BYTES
 from emberd.wire.snapshot import TierStats
 
 __all__ = ["LmdbOptions", "LmdbTier"]
@@ -131,9 +132,21 @@ class LmdbTier:
 
     def maintain(self) -> None:
         """See Maintained: delete what is too old; keep the slides of a sliding TTL."""
+        self._store.check_readers()
         if self._options.ttl_s:
             self._save_slides()
             self._writer.sweep()
+
+    def mapping(self) -> SharedFile | None:
+        """See Mapped."""
+        return self._store.mapping
+
+    def touch(self, rowids: Sequence[int]) -> None:
+        """See Mapped."""
+        known = range(self._store.next_rowid)
+        self._ageing.touches.mark(
+            (rowid for rowid in rowids if rowid in known), int(self._options.clock())
+        )
 
     def namespaces(self) -> dict[str, tuple[int, int]]:
         """See Tenanted."""

@@ -77,9 +77,10 @@ def _lines(rows: list[SettingRow]) -> list[str]:
 @click.option("--json", "as_json", is_flag=True, help="A JSON object.")
 @pass_app
 def check(app: App, as_json: bool) -> None:
-    """Say whether the settings are right, the keys of the dashboard too.
+    """Say whether the settings are right.
 
-    Exit code 1 where they are not; the message names the key and the nearest valid one.
+    The keys of the dashboard are looked at, too. Exit code 1 where something is wrong; the message
+    names it and the nearest valid one.
 
     \b
     Examples:

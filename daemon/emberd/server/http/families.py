@@ -212,6 +212,11 @@ FAMILIES = (
     # cache
     _counter("cache_hits", "Hits of a tier.", _tier("hits")),
     _counter("cache_misses", "Misses of a tier.", _tier("misses")),
+    _counter(
+        "cache_direct_hits",
+        "Hits that clients had in a tier's file themselves, which are among its hits.",
+        _tier("direct"),
+    ),
     _counter("cache_evictions", "Records evicted to keep the budget.", _tier("evictions")),
     _counter("cache_expired", "Records found too old.", _tier("expired")),
     _counter("cache_corrupt", "Records found damaged.", _tier("corrupt")),

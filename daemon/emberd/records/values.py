@@ -12,9 +12,13 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from emberd.wire.halves import widened
+
 __all__ = [
     "MAX_TOKENS",
     "Dtype",
+    "cut_dimensions",
+    "kept_values",
     "pack_values",
     "round_like",
     "unpack_value",
@@ -67,12 +71,29 @@ def unpack_values(
     Raises ValueError unless every value is `value_size(dim, dtype)` long.
     """
     size = value_size(dim, dtype)
-    if not all(len(value) == size for value in values):
+    if set(map(len, values)) - {size}:
         raise ValueError(f"a cached value is not {size} bytes long")
     rows = np.frombuffer(b"".join(values), _row(dim, dtype))
     tails = rows["tail"]
-    vectors = rows["vector"].astype(np.float32)
-    return vectors, tails & np.uint32(MAX_TOKENS), (tails & _TRUNCATED) != 0
+    vectors = rows["vector"]
+    wide = widened(vectors) if dtype == "f16" else vectors.astype(np.float32)
+    return wide, tails & np.uint32(MAX_TOKENS), (tails & _TRUNCATED) != 0
+
+
+def kept_values(values: Sequence[bytes], dim: int, dtype: Dtype) -> tuple[bytes, int, list[int]]:
+    """The numbers of the vectors as they are kept, row after row; tokens of all; the indexes of
+    truncated ones. Raises ValueError as `unpack_values` does."""
+    size = value_size(dim, dtype)
+    if set(map(len, values)) - {size}:
+        raise ValueError(f"a cached value is not {size} bytes long")
+    if len(values) == 1:
+        tail = int.from_bytes(values[0][-_TAIL_BYTES:], "little")
+        return values[0][:-_TAIL_BYTES], tail & MAX_TOKENS, [0] if tail > MAX_TOKENS else []
+    rows = np.frombuffer(b"".join(values), _row(dim, dtype))
+    tails = rows["tail"]
+    tokens = int(np.add.reduce(tails & np.uint32(MAX_TOKENS), dtype=np.int64))
+    cut = np.flatnonzero(tails & _TRUNCATED).tolist() if tails.max() > MAX_TOKENS else []
+    return rows["vector"].tobytes(), tokens, cut
 
 
 def unpack_value(value: bytes, dim: int, dtype: Dtype) -> tuple[NDArray[np.float32], int, bool]:
@@ -83,6 +104,13 @@ def unpack_value(value: bytes, dim: int, dtype: Dtype) -> tuple[NDArray[np.float
     tail = int.from_bytes(value[-_TAIL_BYTES:], "little")
     vector = np.frombuffer(value, _FLOATS[dtype], dim).astype(np.float32)
     return vector, tail & MAX_TOKENS, tail > MAX_TOKENS
+
+
+def cut_dimensions(vectors: NDArray[np.float32], dimensions: int) -> NDArray[np.float32]:
+    """The first `dimensions` of each row, normalised again; a zero row stays zero."""
+    cut = vectors[:, :dimensions]
+    norms = np.linalg.norm(cut, axis=1, keepdims=True)
+    return np.ascontiguousarray(cut / np.where(norms == 0, 1, norms), dtype=np.float32)
 
 
 @lru_cache(maxsize=64)

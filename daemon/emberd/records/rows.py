@@ -11,7 +11,7 @@ from struct import Struct
 from typing import NamedTuple
 from zlib import crc32
 
-from emberd.cache.keys import KEY_BYTES
+from emberd.records.keys import KEY_BYTES
 
 __all__ = [
     "HEADER_BYTES",
