@@ -132,7 +132,7 @@ PAGES: dict[Path, Mapping[str, Table]] = {
     TUI: {"keys": keys_table},
     PLUGINS: {
         f"settings of {name}": partial(plugin_table, name)
-        for name in ("limits", "redis", "upstream")
+        for name in ("limits", "openvino", "redis", "upstream")
     },
 }
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -30,6 +31,7 @@ __all__ = [
     "PluginSettings",
     "Settings",
     "TcpSettings",
+    "duration_s",
     "iter_settings",
     "load_settings",
     "settings_from",
@@ -40,6 +42,25 @@ MIB = 1 << 20
 Positive = Annotated[int, msgspec.Meta(ge=1)]
 Count = Annotated[int, msgspec.Meta(ge=0)]
 Seconds = Annotated[float, msgspec.Meta(ge=0)]
+
+_UNITS_S = {"": 1.0, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
+_DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|s|m|h|d))+|\d+(?:\.\d+)?")
+_DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|)")
+
+
+def duration_s(value: str | float) -> float | None:
+    """Seconds of a duration, such as "1h30m", "90s" or a number of seconds; None for "forever" and
+    what is below zero. Raises ValueError."""
+    text = str(value).strip().lower()
+    if text == "forever" or (text.startswith("-") and _DURATION.fullmatch(text[1:])):
+        return None
+    if not _DURATION.fullmatch(text):
+        raise ValueError(
+            f'{value!r} is no duration; write one like "5m" or "1h30m", a number of seconds, or '
+            '"forever"'
+        )
+    parts = _DURATION_PART.findall(text)
+    return sum(float(number) * _UNITS_S[unit] for number, unit in parts)
 
 
 class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -62,6 +83,18 @@ class ModelSettings(_Section, frozen=True, kw_only=True):
     """Used by requests that name none."""
     allow_download: bool = True
     """Let the daemon fetch a model of the catalog that a request names."""
+    embedder: str = ""
+    """Who computes for requests that name no model: "openvino" is the plugin of that name, with its
+    model NAME@openvino. Empty is emberd's own engine, which also answers where that is away."""
+    keep_alive: str | float = "30m"
+    """Unload a model that computed nothing for so long ("90s", "5m", "1h30m", or seconds); its next
+    text loads it again. 0 unloads it at once after use, "forever" or -1 never."""
+
+    def __post_init__(self) -> None:
+        try:
+            duration_s(self.keep_alive)
+        except ValueError as exc:
+            raise ValueError(f"keep_alive: {exc}") from exc
 
 
 class EngineSettings(_Section, frozen=True, kw_only=True):

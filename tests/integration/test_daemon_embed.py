@@ -265,6 +265,41 @@ def test_models_are_listed_unloaded_and_loaded_again(client: Client) -> None:
     assert client.embed("again").shape == (384,)
 
 
+def test_an_unloaded_model_gives_its_memory_back(client: Client) -> None:
+    client.embed(["a text " * 50 for _ in range(64)], use_cache=False)
+    loaded_bytes = client.stats(fresh=True).daemon.rss_bytes
+    assert client.models_unload("all-MiniLM-L6-v2")
+    unloaded_bytes = client.stats(fresh=True).daemon.rss_bytes
+    assert loaded_bytes - unloaded_bytes > 50 << 20
+
+
+def test_an_idle_model_leaves_and_its_next_text_brings_it_back(make_daemon: MakeDaemon) -> None:
+    daemon = make_daemon(EMBERD_MODELS__KEEP_ALIVE="0", EMBERD_DAEMON__PRELOAD="false")
+    daemon.start()
+
+    def state() -> str:
+        return next(row["state"] for row in client.models_list() if row["is_default"])
+
+    with daemon.client() as client:
+        before = client.embed("a text")
+        while state() == "loaded":
+            client.ping()
+        assert client.embed_detailed(["a text"]).hits == {"memory": 1}
+        assert state() == "stored"
+        vectors: list[np.ndarray] = []
+        askers = [
+            threading.Thread(target=lambda: vectors.append(client.embed("a text", use_cache=False)))
+            for _ in range(8)
+        ]
+        for asker in askers:
+            asker.start()
+        for asker in askers:
+            asker.join()
+        assert [vector.tobytes() for vector in vectors] == [before.tobytes()] * len(askers)
+        told = [line for line in client.log_lines().lines if line.event == "model.unloaded"]
+        assert "without work" in told[0].message
+
+
 def test_two_models_answer_side_by_side(
     make_daemon: MakeDaemon, default_model_store: Path, tmp_path: Path
 ) -> None:

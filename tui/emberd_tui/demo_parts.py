@@ -18,9 +18,16 @@ def demo_models(computed: int) -> list[ModelStats]:
             max_tokens=256,
             is_default=True,
             texts=computed + 248_000,
+            idle_s=0.0,
         ),
         ModelStats(
-            name="bge-small-en-v1.5", fingerprint="a1" * 16, dim=384, max_tokens=512, texts=12_204
+            name="bge-small-en-v1.5",
+            fingerprint="a1" * 16,
+            dim=384,
+            max_tokens=512,
+            texts=12_204,
+            idle_s=1_600.0,
+            unloads_in_s=200.0,
         ),
     ]
 

@@ -36,7 +36,7 @@ SECTIONS = {
     },
     "Cache and models": {
         "cache": "Look at the cache, look a text up in it, or clear it.",
-        "models": "List, fetch, describe and remove models.",
+        "models": "List, fetch, describe, unload and remove models.",
     },
     "Plugins": {
         "plugins": "List, describe, enable, disable and check plugins.",

@@ -252,9 +252,10 @@ class AsyncClient(AsyncCollectionCalls):
         """Load a model, fetched first where needed; 600 s by default."""
         return await self._run(calls.models_load(self._settings, name, timeout_s))
 
-    async def models_unload(self, name: str) -> None:
-        """Let go of a loaded model; its cached vectors stay."""
-        await self._run(calls.models_unload(self._settings, name))
+    async def models_unload(self, name: str) -> bool:
+        """Take a model out of memory; False where it was not there. Its cached vectors stay, and
+        its next text loads it again."""
+        return await self._run(calls.models_unload(self._settings, name))
 
     async def plugins(self) -> list[PluginStats]:
         """Every plugin that the daemon knows, loaded or not, with its state and figures."""

@@ -247,9 +247,10 @@ def models_load(
     return read(result, dict[str, Any])
 
 
-def models_unload(settings: ClientSettings, name: str) -> Steps[None]:
-    """Let go of a model."""
-    yield from request(settings, "models.unload", {"name": name})
+def models_unload(settings: ClientSettings, name: str) -> Steps[bool]:
+    """Let go of a model; False where it was not in memory."""
+    reply = read((yield from request(settings, "models.unload", {"name": name})), dict[str, Any])
+    return bool(reply.get("unloaded"))
 
 
 def plugins_list(settings: ClientSettings) -> Steps[list[PluginStats]]:

@@ -249,9 +249,10 @@ class Client(CollectionCalls):
         """Load a model, fetched first where needed; 600 s by default."""
         return self._run(calls.models_load(self._settings, name, timeout_s))
 
-    def models_unload(self, name: str) -> None:
-        """Let go of a loaded model; its cached vectors stay."""
-        self._run(calls.models_unload(self._settings, name))
+    def models_unload(self, name: str) -> bool:
+        """Take a model out of memory; False where it was not there. Its cached vectors stay, and
+        its next text loads it again."""
+        return self._run(calls.models_unload(self._settings, name))
 
     def plugins(self) -> list[PluginStats]:
         """Every plugin that the daemon knows, loaded or not, with its state and figures."""

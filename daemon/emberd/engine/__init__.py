@@ -3,6 +3,7 @@
 from emberd.engine.backend import EmbedderBackend
 from emberd.engine.device import Device
 from emberd.engine.driver import Engine, OpenBackend
+from emberd.engine.residency import Residency
 from emberd.engine.text import Embedded, Encoded, Priority, Truncate
 
 __all__ = [
@@ -13,5 +14,6 @@ __all__ = [
     "Engine",
     "OpenBackend",
     "Priority",
+    "Residency",
     "Truncate",
 ]

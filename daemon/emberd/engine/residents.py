@@ -7,6 +7,7 @@ import time
 from collections.abc import Awaitable, Callable
 
 from emberd.engine.backend import EmbedderBackend
+from emberd.engine.memory import give_back_memory
 from emberd.errors import EmberdError, ModelLoadFailedError, ModelNotFoundError, ShuttingDownError
 from emberd.models import StoredModel
 from emberd.telemetry.events import EventLog
@@ -68,7 +69,7 @@ class Residents:
         left = self._leaving[fingerprint] = asyncio.get_running_loop().create_future()
         await self._dismiss(fingerprint)
         await left
-        await asyncio.to_thread(backend.close)
+        await asyncio.to_thread(_let_go, backend)
 
     def left(self, fingerprint: str) -> None:
         """Nothing runs on this model any more."""
@@ -113,3 +114,8 @@ class Residents:
             fingerprint=fingerprint,
             seconds=round(time.monotonic() - started, 3),
         )
+
+
+def _let_go(backend: EmbedderBackend) -> None:
+    backend.close()
+    give_back_memory()

@@ -47,6 +47,8 @@ class PluginContext:
     cache_settings: CacheSettings
     log: logging.Logger
     """Its lines appear in the daemon's log with the plugin's name."""
+    models_folder: Path
+    """The store of models, which may not exist yet."""
 
 
 class HookSpecs:

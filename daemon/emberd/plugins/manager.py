@@ -75,7 +75,10 @@ class Plugins:
     async def start(self) -> None:
         """Load all that may be loaded, at the same time. Raises PluginFailedError where one of
         `plugins.required` is not in use then; what was loaded is closed before that."""
-        rules = Rules.of(self._settings.plugins, self._settings.plugin, self._environment)
+        settings = self._settings
+        rules = Rules.of(
+            settings.plugins, settings.plugin, self._environment, settings.models.embedder
+        )
         found = [*self._built_in_ones(), *await self._installed()]
         self._records = [self._record(*decided) for decided in verdicts(found, rules)]
         self._notices += rules.unknown(record.name for record in self._records)
@@ -217,6 +220,7 @@ class Plugins:
             section=self._settings.plugin.get(record.name, {}),
             folder=(self._cache_folder if is_built_in else self._data / "plugins") / record.name,
             cache_settings=self._settings.cache,
+            models_folder=self._data / "models",
             start_s=self._settings.plugins.start_s,
         ).run()
 

@@ -55,12 +55,14 @@ class Registration:
         section: Mapping[str, Any],
         folder: Path,
         cache_settings: CacheSettings,
+        models_folder: Path,
         start_s: float,
     ) -> None:
         self._record = record
         self._section = section
         self._folder = folder
         self._cache_settings = cache_settings
+        self._models_folder = models_folder
         self._start_s = start_s
         self._log = _LOGGER.getChild(record.name)
         self._made: list[Any] = []
@@ -89,7 +91,12 @@ class Registration:
         shown_settings = await self._step("its settings", lambda: shown(settings))
         secrets = await self._step("its settings", lambda: secrets_of(settings))
         context = PluginContext(
-            record.name, settings, self._folder, self._cache_settings, self._log
+            record.name,
+            settings,
+            self._folder,
+            self._cache_settings,
+            self._log,
+            self._models_folder,
         )
         record.configured(context, shown_settings, secrets)
         await self._step("making its folder", self._make_folder)

@@ -43,13 +43,17 @@ class Rules:
     allow_source: str
     deny: Mapping[str, str]
     """Name -> what denied it."""
-    sections: frozenset[str]
-    """Plugins that have settings."""
+    sections: Mapping[str, str]
+    """Plugins that have settings, or that a setting names -> which one."""
     required: frozenset[str]
 
     @classmethod
     def of(
-        cls, settings: PluginSettings, sections: Iterable[str], environment: Mapping[str, str]
+        cls,
+        settings: PluginSettings,
+        sections: Iterable[str],
+        environment: Mapping[str, str],
+        embedder: str = "",
     ) -> Rules:
         """`EMBERD_PLUGINS="redis,-limits"`: its names take the place of `plugins.allow`, those
         with a minus are denied, and an empty list allows none."""
@@ -63,12 +67,14 @@ class Rules:
             deny |= dict.fromkeys(denied, VARIABLE)
             if names or not words:
                 allow, source = names, VARIABLE
-        return cls(allow, source, deny, frozenset(sections), frozenset(settings.required))
+        asked = {embedder: "models.embedder"} if embedder else {}
+        asked |= {name: f"[plugin.{name}] of the settings" for name in sections}
+        return cls(allow, source, deny, asked, frozenset(settings.required))
 
     def unknown(self, names: Iterable[str]) -> list[str]:
         """A sentence for each name that is asked for and that no plugin has."""
         known = set(names)
-        asked = {name: f"[plugin.{name}] of the settings" for name in self.sections}
+        asked = {**self.sections}
         asked |= dict.fromkeys(self.allow or (), self.allow_source)
         return [
             f"No plugin {name!r} is installed, which {source} names; {did_you_mean(name, known)}"

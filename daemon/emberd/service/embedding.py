@@ -298,9 +298,10 @@ class EmbeddingService:
 
         async def compute() -> dict[str, bytes | EmberdError]:
             try:
-                if keys is None:
-                    return await self._computations.uncached(work, texts)
-                return await self._computations.cached(work, texts, keys)
+                async with self._registry.use(work.model):
+                    if keys is None:
+                        return await self._computations.uncached(work, texts)
+                    return await self._computations.cached(work, texts, keys)
             finally:
                 current_trace().computed()
 

@@ -72,7 +72,8 @@ class CacheInspector:
         if model.plugged is not None:
             (tokens,) = estimate_tokens([content])
         else:
-            (tokens,) = await self._engine.count_tokens(model.fingerprint, [content])
+            async with self._registry.use(model):
+                (tokens,) = await self._engine.count_tokens(model.fingerprint, [content])
         return min(tokens, model.info.max_tokens)
 
 

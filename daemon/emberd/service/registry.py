@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, Literal
 
 from emberd.cache import KeySpace
-from emberd.config import ModelSettings
-from emberd.engine import Engine
-from emberd.errors import EmberdError, InvalidParamsError, ModelNotFoundError
+from emberd.config import ModelSettings, duration_s
+from emberd.engine import Engine, Residency
+from emberd.errors import (
+    CancelledRequestError,
+    EmberdError,
+    InvalidParamsError,
+    ModelNotFoundError,
+)
 from emberd.models import CATALOG, ModelInfo, ModelStore, StoredModel, canonical_name, pull
 from emberd.plugins.contracts import EmbedderModel
 from emberd.records.values import Dtype, value_size
 from emberd.service.embedder_models import Embedders, PluggedModel
+from emberd.service.trace import current_trace
 from emberd.telemetry import EventLog
 from emberd.wire.snapshot import ModelStats
 
@@ -82,7 +89,9 @@ class LoadedModel:
 class ModelRegistry:
     """Owned by the event loop's thread. A model is loaded once, however many requests wait.
 
-    A name is looked for in the store, then among the models of plugins, then in the catalog.
+    A name is looked for in the store, then among the models of plugins, then in the catalog. A
+    model that is known may be away for being idle: what is cached of it is answered all the same,
+    and who computes with it does so within `use`.
     """
 
     def __init__(
@@ -95,8 +104,10 @@ class ModelRegistry:
         embedders: Embedders | None = None,
     ) -> None:
         self._store = store
-        self._engine = engine
         self._settings = settings
+        self._residency = Residency(
+            engine, duration_s(settings.keep_alive), self._tell_unloaded_for_idleness
+        )
         self._dtype = dtype
         self._events = events
         self._embedders = embedders
@@ -111,7 +122,11 @@ class ModelRegistry:
 
     @property
     def default_name(self) -> str:
-        return canonical_name(self._settings.default)
+        """What requests that name no model get: `NAME@PLUGIN` where `models.embedder` names a
+        plugin that offers it."""
+        name = canonical_name(self._settings.default)
+        chosen = f"{name}@{self._settings.embedder}"
+        return chosen if chosen in self._plugged else name
 
     async def ask_plugins(self, timeout_s: float | None = None) -> None:
         """Ask plugins for the models that they have not told yet, and wait for the answers; those
@@ -121,7 +136,7 @@ class ModelRegistry:
         await asyncio.wait([self._asking], timeout=timeout_s)
 
     def loaded(self, name: str | None) -> LoadedModel | None:
-        """The model for a request's name (null is the default), when it is loaded."""
+        """The model for a request's name (null is the default), when it is known."""
         return self._by_request.get(name)
 
     async def ensure(self, name: str | None) -> LoadedModel:
@@ -133,13 +148,29 @@ class ModelRegistry:
         resolved = self.default_name if name is None else canonical_name(name)
         model = self._loaded.get(resolved) or self._plugged.get(resolved)
         if model is None:
-            task = self._loading.get(resolved)
-            if task is None:
-                task = self._loading[resolved] = asyncio.create_task(self._load(resolved))
-                task.add_done_callback(lambda _: self._loading.pop(resolved, None))
-            model = await asyncio.shield(task)
+            model = await self._load_once(resolved)
         self._by_request[name] = model
         return model
+
+    @asynccontextmanager
+    async def use(self, model: LoadedModel) -> AsyncIterator[None]:
+        """The model is in memory for as long as the block runs, loaded again where it was away.
+
+        Raises what `ensure` raises, and CancelledRequestError where another one has taken its
+        name meanwhile.
+        """
+        if model.plugged is not None:
+            yield
+            return
+        with self._residency.held(model.fingerprint):
+            while not self._residency.is_here(model.fingerprint):
+                now = await self._load_once(model.info.name)
+                if now.fingerprint != model.fingerprint:
+                    raise CancelledRequestError(
+                        f"The model {model.info.name} was replaced by another one. Ask again."
+                    )
+                current_trace().lap("load")
+            yield
 
     async def is_here(self, name: str) -> bool:
         """A plugin offers it, or it lies in the store: nothing needs to be fetched for it."""
@@ -149,6 +180,8 @@ class ModelRegistry:
         """Let go of a model; its cached vectors stay. False when it was not loaded, and for a
         plugin's model, of which nothing is held."""
         resolved = canonical_name(name)
+        if (loading := self._loading.get(resolved)) is not None:
+            await asyncio.wait([loading])
         model = self._loaded.pop(resolved, None)
         self._failed.pop(resolved, None)
         if model is None:
@@ -158,7 +191,9 @@ class ModelRegistry:
                 raise self._unknown(resolved)
             return False
         self._by_request.clear()
-        await self._engine.unload(model.fingerprint)
+        if not self._residency.is_here(model.fingerprint):
+            return False
+        await self._residency.unload(model.fingerprint)
         self._events.emit("model.unloaded", f"{resolved} was unloaded", model=resolved)
         return True
 
@@ -167,7 +202,11 @@ class ModelRegistry:
         stored = await asyncio.to_thread(self._stored_rows)
         names = {row["name"] for row in stored}
         for row in stored:
-            row["state"] = "loaded" if row["name"] in self._loaded else "stored"
+            model = self._loaded.get(row["name"])
+            fingerprint = "" if model is None else model.fingerprint
+            row["state"] = "loaded" if self._residency.is_here(fingerprint) else "stored"
+            row["idle_s"] = self._residency.idle_s(fingerprint)
+            row["unloads_in_s"] = self._residency.unloads_in_s(fingerprint)
         rows = [_plugged_row(model.plugged) for model in self._plugged.values() if model.plugged]
         stored += rows
         names |= {row["name"] for row in rows}
@@ -188,35 +227,26 @@ class ModelRegistry:
                     }
                 )
         for row in stored:
+            row.setdefault("idle_s", None)
+            row.setdefault("unloads_in_s", None)
             row["is_default"] = row["name"] == self.default_name
         return stored
 
     def stats(self, device: str = "") -> list[ModelStats]:
         """The models' part of the snapshot; `device` is the engine's."""
-        rows = [
-            ModelStats(
-                name=name,
-                fingerprint=model.fingerprint,
-                dim=model.info.dim,
-                max_tokens=model.info.max_tokens,
-                precision=model.info.precision,
-                is_default=name == self.default_name,
-                device=device,
-                texts=model.texts,
-            )
-            for name, model in self._loaded.items()
-        ]
+        rows = [self._stats_of(name, model, device) for name, model in self._loaded.items()]
         rows += [self._plugged_stats(model) for model in self._plugged.values()]
         rows += [
             ModelStats(name=name, fingerprint="", dim=0, max_tokens=0, state="loading")
             for name in self._loading
+            if name not in self._loaded
         ]
         return rows + [
             ModelStats(
                 name=name, fingerprint="", dim=0, max_tokens=0, state="failed", message=message
             )
             for name, message in self._failed.items()
-            if name not in self._loading
+            if name not in self._loading and name not in self._loaded
         ]
 
     def describe(self) -> dict[str, dict[str, Any]]:
@@ -239,6 +269,15 @@ class ModelRegistry:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await self._residency.close()
+
+    async def _load_once(self, name: str) -> LoadedModel:
+        """Whoever asks while it is loaded waits for the same task."""
+        task = self._loading.get(name)
+        if task is None:
+            task = self._loading[name] = asyncio.create_task(self._load(name))
+            task.add_done_callback(lambda _: self._loading.pop(name, None))
+        return await asyncio.shield(task)
 
     async def _load(self, name: str) -> LoadedModel:
         self._failed.pop(name, None)
@@ -246,19 +285,31 @@ class ModelRegistry:
             if (late := await self._offered_late(name)) is not None:
                 return late
             stored = await asyncio.to_thread(self._find_or_pull, name)
-            await self._engine.load(stored)
+            await self._residency.load(stored)
         except EmberdError as exc:
             if not isinstance(exc, ModelNotFoundError):
                 self._failed[name] = exc.message
                 self._events.emit("model.failed", exc.message, level="error", model=name)
             raise
-        model = self._loaded[name] = LoadedModel(stored.info, self._dtype)
-        return model
+        known = self._loaded.get(name)
+        if known is None or known.fingerprint != stored.info.fingerprint:
+            known = self._loaded[name] = LoadedModel(stored.info, self._dtype)
+            self._by_request.clear()
+        return known
 
     async def _ask_plugins(self) -> None:
         if self._embedders is not None:
             async for _ in self._embedders.ask():
                 await self._adopt(self._embedders.models)
+        chosen = self._settings.embedder
+        if chosen and not self.default_name.endswith(f"@{chosen}"):
+            self._events.emit(
+                "model.embedder_absent",
+                f"models.embedder: {self.default_name}@{chosen} is not offered, so emberd's own "
+                f"engine answers. `emberd plugins info {chosen}` says why.",
+                level="warning",
+                plugin=chosen,
+            )
 
     async def _adopt(self, models: Mapping[str, PluggedModel]) -> None:
         """Take over plugins' models; a name that the store has stays the store's."""
@@ -269,6 +320,7 @@ class ModelRegistry:
                 self._tell_shadowed(plugged)
             else:
                 self._plugged[name] = LoadedModel(plugged.info, self._dtype, plugged)
+                self._by_request.pop(None, None)  # it may be the default
 
     async def _offered_late(self, name: str) -> LoadedModel | None:
         """The model of a plugin that could not tell its models at the start, and now can."""
@@ -288,6 +340,38 @@ class ModelRegistry:
             "name. Rename one of them.",
             level="warning",
             model=name,
+        )
+
+    def _tell_unloaded_for_idleness(self, fingerprint: str) -> None:
+        for name, model in self._loaded.items():
+            if model.fingerprint == fingerprint:
+                self._events.emit(
+                    "model.unloaded",
+                    f"{name} was unloaded after {self._settings.keep_alive} without work",
+                    model=name,
+                )
+
+    def _stats_of(self, name: str, model: LoadedModel, device: str) -> ModelStats:
+        state: Literal["loading", "loaded", "unloaded", "failed"] = "unloaded"
+        if self._residency.is_here(model.fingerprint):
+            state = "loaded"
+        elif name in self._loading:
+            state = "loading"
+        elif name in self._failed:
+            state = "failed"
+        return ModelStats(
+            name=name,
+            fingerprint=model.fingerprint,
+            dim=model.info.dim,
+            max_tokens=model.info.max_tokens,
+            precision=model.info.precision,
+            state=state,
+            message=self._failed.get(name, ""),
+            is_default=name == self.default_name,
+            device=device,
+            texts=model.texts,
+            idle_s=self._residency.idle_s(model.fingerprint),
+            unloads_in_s=self._residency.unloads_in_s(model.fingerprint),
         )
 
     def _plugged_stats(self, model: LoadedModel) -> ModelStats:

@@ -167,13 +167,15 @@ class Service:
     async def _count_tokens(self, params: p.CountTokensParams, caller: Caller) -> dict[str, Any]:
         texts = self._embedding.checked_texts(params.texts)
         model = await self._registry.ensure(params.model)
-        return {
-            "model": model.info.name,
-            "tokens": (
+        async with self._registry.use(model):
+            tokens = (
                 estimate_tokens(texts)
                 if model.plugged is not None
                 else await self._engine.count_tokens(model.fingerprint, texts)
-            ),
+            )
+        return {
+            "model": model.info.name,
+            "tokens": tokens,
             "max_tokens": model.info.max_tokens,
             "is_estimate": model.plugged is not None,
         }
@@ -241,6 +243,8 @@ class Service:
 
     async def _models_load(self, params: p.ModelParams, caller: Caller) -> dict[str, Any]:
         model = await self._registry.ensure(params.name)
+        async with self._registry.use(model):  # brings back one that was let go of
+            pass
         return {"name": model.info.name, **self._registry.describe()[model.info.name]}
 
     async def _models_unload(self, params: p.ModelParams, caller: Caller) -> dict[str, Any]:

@@ -258,12 +258,17 @@ class ModelStats(_Part, frozen=True, kw_only=True):
     dim: int
     max_tokens: int
     precision: str = "exact"
-    state: Literal["loading", "loaded", "failed"] = "loaded"
+    state: Literal["loading", "loaded", "unloaded", "failed"] = "loaded"
+    """`unloaded`: let go of after `models.keep_alive`; its next text loads it again."""
     message: str = ""
     is_default: bool = False
     device: str = ""
     """What computes it: the engine's device, or a plugin's embedder."""
     texts: int = 0
+    idle_s: float | None = None
+    """Since it last computed; 0 while it does, None where it is not in memory or a plugin's."""
+    unloads_in_s: float | None = None
+    """None while it computes, and where it stays."""
 
 
 class PluginStats(_Part, frozen=True, kw_only=True):

@@ -11,6 +11,7 @@ from bench.benchmarks import (
     hits,
     loop,
     mixed,
+    openvino,
     peers,
     plugins,
     redis,
@@ -41,5 +42,6 @@ BENCHMARKS: dict[str, Benchmark] = {
         caches.BENCHMARK,
         scale.BENCHMARK,
         dashboard.BENCHMARK,
+        openvino.BENCHMARK,
     )
 }

@@ -260,6 +260,9 @@ class SmallDaemon:
             }
         ]
 
+    def on_models_unload(self, params: dict[str, Any]) -> Any:
+        return {"name": params["name"], "unloaded": params["name"] == "small"}
+
     def on_plugins_list(self, _params: dict[str, Any]) -> Any:
         return [msgspec.to_builtins(plugin) for plugin in self.plugins.values()]
 

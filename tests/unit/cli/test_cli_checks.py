@@ -13,7 +13,7 @@ import pytest
 from emberd.cli.checks import Finding, all_findings
 from emberd.cli.checks import run as check_run
 from emberd.cli.checks.daemon import daemon_findings, device_finding
-from emberd.cli.checks.machine import cpu_finding, instruction_sets
+from emberd.cli.checks.machine import cpu_finding, instruction_sets, openvino_finding
 from emberd.cli.checks.software import required_packages, runtime_conflict
 from emberd.cli.checks.storage import folder_finding, nearest_folder
 from emberd.cli.context import App
@@ -60,6 +60,33 @@ def test_a_processor_without_avx2_is_warned_of() -> None:
     assert cpu_finding("x86_64", 2, []).state == "warn"
     assert cpu_finding("x86_64", 2, ["AVX2"]).state == "ok"
     assert cpu_finding("aarch64", 2, ["NEON"]).state == "ok"
+
+
+@pytest.mark.parametrize(
+    ("sets", "is_installed", "is_used", "state", "words"),
+    [
+        (["AVX2", "AVX-512 BF16"], False, False, "ok", "pip install 'emberd[openvino]'"),
+        (["AMX bf16"], True, False, "ok", 'models.embedder = "openvino"'),
+        (["AMX bf16"], True, True, "ok", "in use"),
+        (["AMX bf16"], False, True, "fail", "not installed"),
+        (["AVX2"], True, True, "warn", "neither with AMX"),
+        (["AVX2"], True, False, "ok", "of no use"),
+    ],
+)
+def test_openvino_is_spoken_of_where_it_matters(
+    sets: list[str], is_installed: bool, is_used: bool, state: str, words: str
+) -> None:
+    found = openvino_finding(sets=sets, is_installed=is_installed, is_used=is_used)
+    assert found is not None
+    assert found.state == state
+    assert words in found.message
+    assert bool(found.advice) is (state != "ok")
+    if not is_installed:
+        assert "pip install 'emberd[openvino]'" in found.message + found.advice
+
+
+def test_openvino_is_not_spoken_of_where_it_does_not() -> None:
+    assert openvino_finding(sets=["AVX2"], is_installed=False, is_used=False) is None
 
 
 def test_a_folder_that_is_not_there_yet_is_fine_where_it_can_be_made(tmp_path: Path) -> None:

@@ -94,6 +94,14 @@ def test_models_of_another_daemon_are_asked_of_it(run_cli: Any, daemon: SmallDae
     assert [(row["name"], row["state"]) for row in rows] == [("small", "loaded")]
 
 
+@pytest.mark.usefixtures("daemon")
+def test_a_model_is_unloaded_and_the_answer_says_whether_it_was_there(run_cli: Any) -> None:
+    assert run_cli("models", "unload", "small").out == "unloaded small\n"
+    assert run_cli("models", "unload", "other").out == "other was not in memory\n"
+    found = run_cli("models", "unload", "small", "--json").json
+    assert found == {"name": "small", "unloaded": True}
+
+
 def test_models_are_listed_without_a_daemon(run_cli: Any) -> None:
     rows = run_cli("models", "list", "--json").json
     default = next(row for row in rows if row["is_default"])

@@ -151,7 +151,7 @@ def test_the_other_methods_give_typed_results(daemon: TestDaemon, client: Any) -
     assert client.cache_clear(None) == {"memory": 3}
     assert client.models_list() == [{"name": "m", "state": "loaded"}]
     assert client.models_load("m")["dim"] == DIM
-    assert client.models_unload("m") is None
+    assert client.models_unload("m") is True
     assert (client.stats().sequence, client.stats(fresh=True).sequence) == (6, 7)
     assert client.shutdown() is None
     assert client.call("odd.method", x=1) == [{"x": 1}]

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emberd.config import Settings, iter_settings, load_settings, settings_from
+from emberd.config import Settings, duration_s, iter_settings, load_settings, settings_from
 from emberd.errors import InvalidConfigError
 
 
@@ -47,6 +47,7 @@ def test_namespaces_are_declared_in_the_file_and_by_variables(tmp_path: Path) ->
         ("[engine]\nthreads = -1", "engine.threads: Expected `int` >= 0"),
         ("[engine]\ndevice = 'tpu'", "engine.device"),
         ("[cache.namespaces.a]\nfoo = 1", "known keys: memory_mib, disk_mib"),
+        ("[models]\nkeep_alive = '5 parsecs'", "models: keep_alive: '5 parsecs' is no duration"),
         ("cache = 3", "cache: Expected `object`, got `int`"),
         ("this is no toml", "Correct or remove the file"),
     ],
@@ -59,6 +60,24 @@ def test_a_wrong_file_is_refused_with_its_key_and_a_hint(
         load_settings(file, {})
     assert expected in caught.value.message
     assert str(file) in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("5m", 300),
+        ("1h30m", 5_400),
+        ("1.5s", 1.5),
+        ("250ms", 0.25),
+        ("0", 0),
+        ("90", 90),
+        ("-1", None),
+        ("forever", None),
+    ],
+)
+def test_a_duration_is_what_it_says(tmp_path: Path, text: str, seconds: float | None) -> None:
+    settings = load_settings(tmp_path / "absent.toml", {"EMBERD_MODELS__KEEP_ALIVE": text})
+    assert duration_s(settings.models.keep_alive) == seconds
 
 
 def test_a_misspelt_variable_is_refused_by_name(tmp_path: Path) -> None:

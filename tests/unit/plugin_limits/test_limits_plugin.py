@@ -26,6 +26,7 @@ def context(folder: Path, **values: Any) -> PluginContext:
         folder=folder,
         cache_settings=CacheSettings(namespaces={"team": NamespaceSettings()}),
         log=logging.getLogger("test"),
+        models_folder=folder / "models",
     )
 
 

@@ -138,6 +138,7 @@ def test_the_plugin_offers_a_tier_without_asking_the_server(tmp_path):
         folder=tmp_path,
         cache_settings=CacheSettings(),
         log=logging.getLogger("redis"),
+        models_folder=tmp_path / "models",
     )
     plugin.emberd_check(context)
     (tier,) = plugin.emberd_cache_tiers(context)

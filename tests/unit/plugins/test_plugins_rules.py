@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from emberd.config import settings_from
+from emberd.config import Settings, settings_from
 from emberd.plugins.loader import Found
 from emberd.plugins.rules import Rules, verdicts
 
@@ -105,3 +105,12 @@ def test_what_the_settings_ask_for_and_nobody_has_is_told() -> None:
         "did you mean 'limits'?",
         "No plugin 'reddis' is installed, which plugins.allow names; did you mean 'redis'?",
     ]
+
+
+def test_the_embedder_that_is_chosen_is_asked_for() -> None:
+    rules = Rules.of(Settings().plugins, {}, {}, "openvina")
+    assert rules.unknown(["openvino"]) == [
+        "No plugin 'openvina' is installed, which models.embedder names; did you mean 'openvino'?"
+    ]
+    ((_, verdict),) = verdicts([REDIS], Rules.of(Settings().plugins, {}, {}, "redis"))
+    assert verdict.state == "enabled"

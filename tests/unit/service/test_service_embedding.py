@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
 import numpy as np
@@ -82,6 +83,10 @@ class Registry:
 
     def loaded(self, name: str | None) -> LoadedModel | None:
         return self.model
+
+    @asynccontextmanager
+    async def use(self, model: LoadedModel) -> AsyncIterator[None]:
+        yield
 
 
 class Bench:

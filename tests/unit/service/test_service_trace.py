@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from types import SimpleNamespace
 from typing import Any
 
@@ -70,7 +71,7 @@ class Bench:
         statistics, model = Statistics(), LoadedModel(INFO, "f16")
         cache = Cache(CacheSettings(), [])
         self.service = EmbeddingService(
-            SimpleNamespace(loaded=lambda name: model),  # type: ignore[arg-type]
+            SimpleNamespace(loaded=lambda name: model, use=lambda model: nullcontext()),  # type: ignore[arg-type]
             cache,
             Computations(self.engine, cache, statistics),  # type: ignore[arg-type]
             statistics,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from emberd.wire.snapshot import ModelStats, Snapshot
-from emberd_tui.format import count
+from emberd_tui.format import count, duration
 from emberd_tui.frame import Frame
 from emberd_tui.glyphs import Glyphs
 from emberd_tui.parts import Column, box, table
@@ -12,7 +12,12 @@ from emberd_tui.spans import Line, Role, Span, clean
 __all__ = ["models"]
 
 _DEVICE = "on"
-_ROLES: dict[str, Role] = {"loaded": "good", "loading": "warning", "failed": "bad"}
+_ROLES: dict[str, Role] = {
+    "loaded": "good",
+    "loading": "warning",
+    "unloaded": "muted",
+    "failed": "bad",
+}
 
 
 def models(frame: Frame, snapshot: Snapshot, width: int, height: int) -> list[Line]:
@@ -38,11 +43,12 @@ def models(frame: Frame, snapshot: Snapshot, width: int, height: int) -> list[Li
 def _columns(glyphs: Glyphs) -> list[Column[ModelStats]]:
     return [
         Column("model", 18, lambda row: _name(row, glyphs), align="left", is_elastic=True),
-        Column("state", 9, lambda row: _state(row, glyphs), align="left"),
+        Column("state", 10, lambda row: _state(row, glyphs), align="left"),
         Column(_DEVICE, 14, lambda row: (Span(clean(row.device)),), 2, "left"),
-        Column("dim", 4, lambda row: (Span(str(row.dim)),), rank=3),
+        Column("unloads", 7, lambda row: (Span(_unloads(row), "muted"),), rank=1),
+        Column("dim", 4, lambda row: (Span(str(row.dim)),), rank=4),
         Column("window", 6, lambda row: (Span(str(row.max_tokens), "muted"),), rank=5),
-        Column("precision", 9, lambda row: (Span(clean(row.precision), "muted"),), rank=4),
+        Column("precision", 9, lambda row: (Span(clean(row.precision), "muted"),), rank=3),
         Column("texts", 6, lambda row: (Span(count(row.texts)),), rank=1),
     ]
 
@@ -53,5 +59,17 @@ def _name(model: ModelStats, glyphs: Glyphs) -> Line:
 
 
 def _state(model: ModelStats, glyphs: Glyphs) -> Line:
-    marks = {"loaded": glyphs.good, "loading": glyphs.waiting, "failed": glyphs.bad}
+    marks = {
+        "loaded": glyphs.good,
+        "loading": glyphs.waiting,
+        "unloaded": glyphs.none,
+        "failed": glyphs.bad,
+    }
     return (Span(f"{marks[model.state]} {model.state}", _ROLES[model.state]),)
+
+
+def _unloads(model: ModelStats) -> str:
+    """The time that `models.keep_alive` leaves an idle model."""
+    if model.unloads_in_s is not None:
+        return duration(model.unloads_in_s)
+    return "in use" if model.idle_s == 0 else ""

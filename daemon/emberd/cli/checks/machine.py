@@ -7,11 +7,20 @@ import platform
 from collections.abc import Iterator
 from pathlib import Path
 
-from emberd.cli.checks.finding import Finding, ok, warn
+from emberd.cli.checks.finding import Finding, fail, ok, warn
+from emberd.cli.checks.software import package_version
 from emberd.cli.context import App
 from emberd.cli.printing import plural, size
+from emberd.errors import EmberdError
 
-__all__ = ["check_cpu", "check_memory", "cpu_finding", "instruction_sets"]
+__all__ = [
+    "check_cpu",
+    "check_memory",
+    "check_openvino",
+    "cpu_finding",
+    "instruction_sets",
+    "openvino_finding",
+]
 
 _SETS = {
     "avx2": "AVX2",
@@ -56,6 +65,42 @@ def check_cpu(_app: App) -> Iterator[Finding]:
         yield cpu_finding(platform.machine(), cores or 1, sets)
     else:
         yield ok("cpu", f"{platform.machine()}, {plural(cores or 1, 'core')}")
+
+
+def openvino_finding(*, sets: list[str], is_installed: bool, is_used: bool) -> Finding | None:
+    """Whether OpenVINO is of use here, or would be; None where there is nothing to say."""
+    can = bool({"AVX-512 BF16", "AMX bf16"} & set(sets))
+    setting = 'models.embedder = "openvino"'
+    if is_used and not can:
+        message = "in use, but this CPU computes in bf16 neither with AMX nor with AVX-512"
+        return warn("openvino", message, f"Take {setting} and [plugin.openvino] out.")
+    if is_used and not is_installed:
+        advice = "python -m pip install 'emberd[openvino]' && emberd restart"
+        return fail("openvino", "asked for by the settings and not installed", advice)
+    if is_used:
+        return ok("openvino", "in use, in bf16")
+    if can:
+        install = "" if is_installed else "pip install 'emberd[openvino]' and "
+        return ok("openvino", f"this CPU computes in bf16: quicker with {install}{setting}")
+    if is_installed:
+        return ok("openvino", "installed, but of no use: this CPU has neither AMX nor AVX-512 BF16")
+    return None
+
+
+def check_openvino(app: App) -> Iterator[Finding]:
+    file = Path("/proc/cpuinfo")
+    sets = instruction_sets(file.read_text("utf-8", "replace")) if file.exists() else []
+    try:
+        settings = app.settings
+    except EmberdError:
+        return  # the check of the settings says why
+    finding = openvino_finding(
+        sets=sets,
+        is_installed=package_version("openvino") is not None,
+        is_used=settings.models.embedder == "openvino" or "openvino" in settings.plugin,
+    )
+    if finding is not None:
+        yield finding
 
 
 def check_memory(_app: App) -> Iterator[Finding]:

@@ -19,6 +19,7 @@ _CHECKS: tuple[Check, ...] = (
     software.check_pip,
     machine.check_cpu,
     machine.check_memory,
+    machine.check_openvino,
     storage.check_settings,
     storage.check_folders,
     storage.check_file_systems,

@@ -1,4 +1,4 @@
-"""`emberd models`: list, fetch, describe and remove models."""
+"""`emberd models`: list, fetch, describe, unload and remove models."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import click
 
 from emberd.cli.context import App, Group, pass_app
 from emberd.cli.model_rows import catalog_row, list_rows, model_map
-from emberd.cli.printing import pair_lines, print_json, size, table_lines
+from emberd.cli.printing import duration, pair_lines, print_json, size, table_lines
 from emberd.cli.process import running_pid
 from emberd.cli.pulling import pull_model
 from emberd.errors import ModelNotFoundError
@@ -19,7 +19,7 @@ __all__ = ["command"]
 
 @click.group(cls=Group, name="models")
 def command() -> None:
-    """List, fetch, describe and remove models.
+    """List, fetch, describe, unload and remove models.
 
     A model comes from the catalog, from the Hub (owner/name) or from a folder of yours, and is
     kept verified in emberd's store.
@@ -46,7 +46,7 @@ def list_(app: App, as_json: bool) -> None:
     if as_json:
         print_json(rows)
         return
-    header = ["", "NAME", "STATE", "DIM", "TOKENS", "SIZE", "LICENCE", "SOURCE"]
+    header = ["", "NAME", "STATE", "UNLOADS IN", "DIM", "TOKENS", "SIZE", "LICENCE", "SOURCE"]
     cells = [_cells(row) for row in rows]
     click.echo("\n".join(table_lines(header, cells, right="DIM TOKENS SIZE")))
     app.say("* default. `emberd models pull` also takes a Hub name (owner/name) or a folder.")
@@ -64,6 +64,7 @@ def _cells(row: dict[str, Any]) -> list[str]:
         "*" if row["is_default"] else " ",
         row["name"],
         row["state"],
+        "-" if row.get("unloads_in_s") is None else duration(row["unloads_in_s"]),
         str(row["dim"]),
         str(row["max_tokens"]),
         size(row["size_bytes"]) if row["size_bytes"] else "-",
@@ -146,6 +147,29 @@ def _shown(key: str, value: Any) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{name}={text!r}" for name, text in value.items()) or "-"
     return str(value)
+
+
+@command.command()
+@click.argument("name")
+@click.option("--json", "as_json", is_flag=True, help="A JSON object.")
+@pass_app
+def unload(app: App, name: str, as_json: bool) -> None:
+    """Take a model out of the daemon's memory.
+
+    Its files and its cached vectors stay, and the next text for it loads it again. By itself the
+    daemon does this after models.keep_alive without work.
+
+    \b
+    Examples:
+      $ emberd models unload all-MiniLM-L6-v2
+      $ emberd models unload all-MiniLM-L6-v2 --json
+    """
+    with app.client() as client:
+        was_loaded = client.models_unload(name)
+    if as_json:
+        print_json({"name": name, "unloaded": was_loaded})
+    else:
+        click.echo(f"unloaded {name}" if was_loaded else f"{name} was not in memory")
 
 
 @command.command()

@@ -71,7 +71,9 @@ def status_pairs(snapshot: Snapshot) -> list[tuple[str, str]]:
         pairs.append(("", why))
     for model in snapshot.models:
         mark = ", default" if model.is_default else ""
-        pairs.append(("model", f"{model.name}, {model.dim} dim, {model.state}{mark}"))
+        left = model.unloads_in_s
+        idle = "" if left is None else f", idle, unloads in {duration(left)}"
+        pairs.append(("model", f"{model.name}, {model.dim} dim, {model.state}{idle}{mark}"))
     answered = texts.hits + texts.deduplicated + texts.computed
     from_cache = f", {percent(texts.hits / answered)} from the cache" if answered else ""
     pairs.append(("texts", f"{texts.received:,}{from_cache}"))

@@ -21,7 +21,7 @@ Read: TypeAlias = Callable[[Snapshot], Samples]
 Series: TypeAlias = Iterator[tuple[Mapping[str, str], float]]
 
 _TIER_STATES = ("ok", "read_only", "tripped", "off")
-_MODEL_STATES = ("loading", "loaded", "failed")
+_MODEL_STATES = ("loading", "loaded", "unloaded", "failed")
 _PLUGIN_STATES = (
     "off",
     "blocked",
