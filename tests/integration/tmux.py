@@ -47,7 +47,19 @@ class Tmux:
         self._run("send-keys", "-l", text)
 
     def resize(self, width: int, height: int) -> None:
-        self._run("resize-window", "-x", str(width), "-y", str(height))
+        """Returns once the program's own terminal has the size."""
+        deadline = time.monotonic() + _WAIT_S
+        while self._pane_size() != f"{width}x{height}":
+            assert time.monotonic() < deadline, f"tmux stays at {self._pane_size()}"
+            self._run("resize-window", "-x", str(width), "-y", str(height))
+            time.sleep(_POLL_S)
+
+    def _pane_size(self) -> str:
+        """As the kernel has it: tmux tells the program a moment after it has resized itself."""
+        tty = self._run("display-message", "-p", "#{pane_tty}").strip()
+        with Path(tty).open() as terminal:
+            columns, lines = os.get_terminal_size(terminal.fileno())
+        return f"{columns}x{lines}"
 
     def screen(self) -> str:
         return self._run("capture-pane", "-p")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from msgspec import UNSET
 
@@ -26,6 +26,8 @@ from emberd.wire.snapshot import CacheStats, PluginStats, Snapshot
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+    from emberd.client.link import Link
 
 __all__ = [
     "Call",
@@ -101,6 +103,30 @@ class Call:
         yield from self.start()
         return (yield from self.finish())
 
+    def try_once(self, link: Link) -> Any:
+        """The result of one try on an open connection, without any steps: for the blocking client,
+        whose most frequent call this makes a third quicker. After an EmberdError go on with
+        `try_again`."""
+        if self._timeout_s is not None:
+            self._deadline = time.monotonic() + self._timeout_s
+        self._ticket = link.start(self._method, self._wire_params(), self._deadline)
+        try:
+            return self._ticket.wait(self._deadline)
+        except EmberdError:
+            raise
+        except BaseException:  # Ctrl-C
+            self.abandon()
+            raise
+
+    def try_again(self, error: EmberdError) -> Steps[Any]:
+        """What follows the error of `try_once`: the result of another try, or the error."""
+        if isinstance(error, DeadlineExceededError):
+            self._raise_timeout(error)
+        self.abandon()
+        yield from self._pause(error)
+        yield from self._send()
+        return (yield from self.finish())
+
     def start(self) -> Steps[None]:
         """Send it. The timeout runs from here, once there is a connection, over every retry."""
         yield from self._send()
@@ -111,9 +137,7 @@ class Call:
             try:
                 return (yield Await(self._ticket, self._deadline))
             except DeadlineExceededError as exc:
-                if not self._has_deadline_param or self._deadline is None:
-                    raise
-                raise RequestTimeoutError(exc.message, details=exc.details) from exc
+                self._raise_timeout(exc)
             except EmberdError as exc:
                 self.abandon()  # after a timeout; a reply leaves nothing to give up
                 yield from self._pause(exc)
@@ -121,6 +145,12 @@ class Call:
             except BaseException:  # cancelled, Ctrl-C, or the caller has gone
                 self.abandon()
                 raise
+
+    def _raise_timeout(self, error: DeadlineExceededError) -> NoReturn:
+        """The daemon's word for our own timeout."""
+        if not self._has_deadline_param or self._deadline is None:
+            raise error
+        raise RequestTimeoutError(error.message, details=error.details) from error
 
     def abandon(self) -> None:
         """Give up; does nothing where the reply is there."""

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable
-from typing import Any, Literal, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 from msgspec import UNSET
 
 from emberd.client.calls import Call, given, hello
 from emberd.client.chunks import Chunk, ChunkPlan, check_texts, cut
-from emberd.client.replies import embed_result, merged, moved, read
+from emberd.client.replies import embed_result, merged, moved, read, room_for
 from emberd.client.results import EmbedResult
 from emberd.client.settings import ClientSettings, Timeout
 from emberd.client.steps import Steps
 from emberd.errors import EmberdError
 from emberd.wire.hello import Welcome
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 __all__ = [
     "EmbedOptions",
@@ -26,6 +30,7 @@ __all__ = [
     "embed",
     "embed_pipeline",
     "listed_texts",
+    "usual_params",
 ]
 
 OnProgress = Callable[[int, int], object]
@@ -126,17 +131,27 @@ def embed(
             on_progress(len(listed), len(listed))
         return result
     parts: list[EmbedResult] = []
+    whole: NDArray[np.float32] | None = None
     done = 0
 
     def take(chunk: Chunk, result: Any) -> None:
-        nonlocal done
-        parts.append(embed_result(result, len(chunk.texts), is_bare=is_bare))
+        nonlocal done, whole
+        if not parts:
+            whole = room_for(result, len(listed))
+        end = chunk.offset + len(chunk.texts)
+        out = None if whole is None else whole[chunk.offset : end]
+        parts.append(embed_result(result, len(chunk.texts), is_bare=is_bare, out=out))
         done += len(chunk.texts)
         if on_progress is not None:
             on_progress(done, len(listed))
 
     yield from _in_chunks(welcome, listed, call_of, take)
-    return merged(parts)
+    return merged(parts, whole)
+
+
+def usual_params(welcome: Welcome) -> dict[str, Any]:
+    """What `embed` with no options says beside the texts."""
+    return {"dtype": "f16"} if welcome.kept_dtype == "f16" else {}
 
 
 def embed_pipeline(settings: ClientSettings, **options: Any) -> Steps[tuple[ChunkPlan, Pipeline]]:

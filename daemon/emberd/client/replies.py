@@ -21,10 +21,11 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["embed_result", "merged", "moved", "moved_row", "read", "vectors_of"]
+__all__ = ["embed_result", "merged", "moved", "moved_row", "read", "room_for", "vectors_of"]
 
 T = TypeVar("T")
 
+_MOST_DIM: Final = 1 << 20  # beyond, a part's own decoding refuses it
 _PER_TEXT: Final = "ids|metadata|queries|texts|vectors"  # lists whose parts a split call sends
 
 
@@ -49,12 +50,14 @@ def read(value: Any, kind: type[T]) -> T:
         raise _unreadable(str(exc)) from exc
 
 
-def vectors_of(value: Any, rows: int) -> NDArray[np.float32]:
-    """The (rows, dim) float32 array of a reply. Raises ProtocolError."""
+def vectors_of(
+    value: Any, rows: int, out: NDArray[np.float32] | None = None
+) -> NDArray[np.float32]:
+    """The (rows, dim) float32 array of a reply, in `out` where it fits. Raises ProtocolError."""
     from emberd.wire.vectors import decode_vectors  # noqa: PLC0415 - NumPy, only where needed
 
     try:
-        vectors = decode_vectors(value)
+        vectors = decode_vectors(value, out)
     except InvalidParamsError as exc:
         raise _unreadable(exc.message) from exc
     if len(vectors) != rows:
@@ -62,12 +65,31 @@ def vectors_of(value: Any, rows: int) -> NDArray[np.float32]:
     return vectors
 
 
-def embed_result(value: Any, rows: int, *, is_bare: bool = False) -> EmbedResult:
-    """The result of one `embed` request of `rows` texts. Raises ProtocolError, and for a caller
-    who sees the bare vectors UpstreamUnavailableError where another model made them."""
+def room_for(value: Any, rows: int) -> NDArray[np.float32] | None:
+    """An empty (rows, dim) array for all the vectors of a call, of which `value` answers a part;
+    None where that has no vectors."""
+    vectors = value.get("vectors") if type(value) is dict else None
+    shape = vectors.get("shape") if type(vectors) is dict else None
+    if not (isinstance(shape, list) and len(shape) == 2 and type(shape[1]) is int):
+        return None
+    if not 0 <= shape[1] <= _MOST_DIM:
+        return None
+    import numpy as np  # noqa: PLC0415 - only where needed
+
+    return np.empty((rows, shape[1]), np.float32)
+
+
+def embed_result(
+    value: Any, rows: int, *, is_bare: bool = False, out: NDArray[np.float32] | None = None
+) -> EmbedResult:
+    """The result of one `embed` request of `rows` texts, its vectors in `out` where they fit.
+
+    Raises ProtocolError, and for a caller who sees the bare vectors UpstreamUnavailableError where
+    another model made them.
+    """
     if is_bare and type(value) is dict and not value.get("instead_of"):
         # Nobody looks at the rest, and reading it costs as much as a ping.
-        found = vectors_of(value.get("vectors"), rows)
+        found = vectors_of(value.get("vectors"), rows, out)
         return EmbedResult(vectors=found, fingerprint=str(value.get("fingerprint", "")))
     reply = read(value, _EmbedReply)
     if is_bare and reply.instead_of:
@@ -76,7 +98,7 @@ def embed_result(value: Any, rows: int, *, is_bare: bool = False) -> EmbedResult
             "fallback=True, or call embed_detailed, whose result names the model."
         )
     return EmbedResult(
-        vectors=vectors_of(reply.vectors, rows),
+        vectors=vectors_of(reply.vectors, rows, out),
         model=reply.model,
         fingerprint=reply.fingerprint,
         hits=reply.hits,
@@ -89,8 +111,9 @@ def embed_result(value: Any, rows: int, *, is_bare: bool = False) -> EmbedResult
     )
 
 
-def merged(parts: list[EmbedResult]) -> EmbedResult:
+def merged(parts: list[EmbedResult], whole: NDArray[np.float32] | None = None) -> EmbedResult:
     """One result of the parts of a call, in order; indexes count from the call's first text.
+    `whole` is the array that the parts' vectors were meant to be in.
 
     Raises EmbeddingFailedError where the model changed between parts: such vectors cannot be
     compared.
@@ -111,8 +134,10 @@ def merged(parts: list[EmbedResult]) -> EmbedResult:
     for part in parts:
         hits.update(part.hits)
     placed = list(zip(offsets, parts, strict=False))
+    if whole is None or any(part.vectors.base is not whole for part in parts):
+        whole = np.concatenate([part.vectors for part in parts])
     return EmbedResult(
-        vectors=np.concatenate([part.vectors for part in parts]),
+        vectors=whole,
         model=parts[0].model,
         fingerprint=parts[0].fingerprint,
         instead_of=parts[0].instead_of,

@@ -20,19 +20,22 @@ _SMALLEST: Final = np.array([1 << _SHIFT], np.int32).view(np.float32)
 _FEW: Final = 1_024
 
 
-def widened(halves: NDArray[Any]) -> NDArray[np.float32]:
-    """A new array of the same shape and numbers. `halves` is little-endian float16, its last axis
-    contiguous."""
+def widened(halves: NDArray[Any], out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
+    """An array of the same shape and numbers: a new one, or `out`. Both arrays are contiguous, and
+    `halves` is little-endian float16."""
+    if out is None:
+        out = np.empty(halves.shape, np.float32)
     if halves.size < _FEW or not _keeps_subnormals():
-        return halves.astype(np.float32)
-    bits = halves.view("<i2").astype(np.int32)
+        out[...] = halves
+        return out
+    bits = out.view(np.int32)
+    bits[...] = halves.view("<i2")
     np.left_shift(bits, _SHIFT, out=bits)
     np.bitwise_and(bits, _SIGN_AND_BITS, out=bits)
-    floats = bits.view(np.float32)
-    np.multiply(floats, _SCALE, out=floats)
-    if floats.max() >= _INFINITY or floats.min() <= -_INFINITY:
-        return halves.astype(np.float32)
-    return floats
+    np.multiply(out, _SCALE, out=out)
+    if out.max() >= _INFINITY or out.min() <= -_INFINITY:
+        out[...] = halves
+    return out
 
 
 def _keeps_subnormals() -> bool:

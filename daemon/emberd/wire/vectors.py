@@ -53,23 +53,31 @@ def vectors_to_lists(vectors: Vectors, dtype: str = "f32") -> list[list[float]]:
     return lists
 
 
-def decode_vectors(value: object) -> Vectors:
-    """The (n, dim) float32 array, writable, of a map or of lists.
+def decode_vectors(value: object, out: Vectors | None = None) -> Vectors:
+    """The (n, dim) float32 array, writable, of a map or of lists: `out` where that is one of this
+    shape, else a new one.
 
     A `bit` row comes out as +-1 / sqrt(dim), so that its norm is 1. Raises InvalidParamsError
     where the parts do not fit each other.
     """
     if isinstance(value, list):
-        return _from_lists(value)
+        return _put(_from_lists(value), out)
     if type(value) is not dict and not isinstance(value, Mapping):
         _refuse("vectors must be a map of dtype, shape and data, or a list of rows")
-    return _from_map(value)
+    return _from_map(value, out)
 
 
-def _from_map(value: Mapping[str, Any]) -> Vectors:
+def _put(vectors: Vectors, out: Vectors | None) -> Vectors:
+    if out is None or out.shape != vectors.shape:
+        return vectors
+    out[...] = vectors
+    return out
+
+
+def _from_map(value: Mapping[str, Any], out: Vectors | None) -> Vectors:
     rows, dim = _shape_of(value.get("shape"))
     dtype, data = value.get("dtype"), value.get("data")
-    if not isinstance(dtype, str) or dtype not in _DECODERS:
+    if not isinstance(dtype, str) or dtype not in DTYPES:
         _refuse_dtype(dtype)
     if not isinstance(data, bytes):
         _refuse("data must be bin", "data")
@@ -78,7 +86,9 @@ def _from_map(value: Mapping[str, Any]) -> Vectors:
         _refuse(
             f"data has {len(data)} bytes; {dtype} of shape [{rows}, {dim}] takes {expected}", "data"
         )
-    return _DECODERS[dtype](data, rows, dim, value)
+    if dtype == "f16":  # as the Python clients ask for it: with no array between
+        return _decode_f16(data, rows, dim, out)
+    return _put(_DECODERS[dtype](data, rows, dim, value), out)
 
 
 def _shape_of(shape: object) -> tuple[int, int]:
@@ -129,8 +139,9 @@ def _decode_f32(data: bytes, rows: int, dim: int, value: Mapping[str, Any]) -> V
     return np.frombuffer(data, "<f4").reshape(rows, dim).astype(np.float32)
 
 
-def _decode_f16(data: bytes, rows: int, dim: int, value: Mapping[str, Any]) -> Vectors:
-    return widened(np.frombuffer(data, "<f2")).reshape(rows, dim)
+def _decode_f16(data: bytes, rows: int, dim: int, out: Vectors | None) -> Vectors:
+    halves = np.frombuffer(data, "<f2").reshape(rows, dim)
+    return widened(halves, out if out is not None and out.shape == (rows, dim) else None)
 
 
 def _decode_i8(data: bytes, rows: int, dim: int, value: Mapping[str, Any]) -> Vectors:
@@ -161,7 +172,6 @@ _ENCODERS: Final[dict[str, Callable[[Vectors], dict[str, Any]]]] = {
 }
 _DECODERS: Final[dict[str, Callable[[bytes, int, int, Mapping[str, Any]], Vectors]]] = {
     "f32": _decode_f32,
-    "f16": _decode_f16,
     "i8": _decode_i8,
     "bit": _decode_bit,
 }

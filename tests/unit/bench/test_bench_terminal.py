@@ -25,7 +25,7 @@ def test_a_program_draws_and_is_typed_to() -> None:
         first_s = shown.wait_for("columns=160", "lines=48)\n")
         before, cpu_s = shown.size_bytes, shown.cpu_s()
         shown.press("a")
-        assert shown.wait_for("<a>") >= first_s > 0
+        assert shown.wait_for("<a>\n") >= first_s > 0
         assert shown.size_bytes - before == len("<a>\r\n") - 1  # raw: no carriage return
         assert shown.cpu_s() > cpu_s
 
