@@ -51,7 +51,8 @@ def test_a_person_watches_a_daemon_from_its_work_to_its_death_and_back(
 ) -> None:
     with daemon.client() as client:
         client.upsert("recipes", ["a", "b"], ["How to bake bread.", "How to boil an egg."])
-    home = {"EMBERD_HOME": str(daemon.home)}
+    # Some parents export the size of their own terminal: it must not hold the dashboard to it.
+    home = {"EMBERD_HOME": str(daemon.home), "COLUMNS": "80", "LINES": "24"}
     with (
         load(daemon, "busy-client"),
         Tmux(daemon.home, home, width=80, height=24) as terminal,

@@ -44,6 +44,10 @@ def run(
     if not has_screen:
         print("emberd top needs a terminal; `emberd stat` prints the figures.", file=sys.stderr)
         return 2
+    if "TEXTUAL_DRIVER" not in os.environ:
+        # A parent that exports its terminal's size would hold ours to it for ever.
+        for name in ("COLUMNS", "LINES"):
+            os.environ.pop(name, None)
     # What the imports make is never freed: looking through it for garbage takes a tenth of the time
     # to the first frame, and some of every collection after it.
     gc.disable()
