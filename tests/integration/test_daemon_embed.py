@@ -329,6 +329,26 @@ def test_two_models_answer_side_by_side(
         assert {model.name for model in client.stats().models} <= {"all-MiniLM-L6-v2", "twin"}
 
 
+def test_the_int8_form_answers_beside_the_exact_one(
+    make_daemon: MakeDaemon, int8_model_store: Path
+) -> None:
+    daemon = make_daemon()
+    daemon.start()
+    texts = ["a text", "another one that is longer", "and a third"]
+    with daemon.client() as client:
+        exact = client.embed_detailed(texts)
+        int8 = client.embed_detailed(texts, model="all-MiniLM-L6-v2:int8")
+        assert int8.computed == 3  # the exact vectors are no hits for it
+        assert (exact.vectors * int8.vectors).sum(axis=1).min() > 0.995
+        alone = [
+            client.embed(text, model="all-minilm-l6-v2:int8", use_cache=False) for text in texts
+        ]
+        assert np.array_equal(np.stack(alone), int8.vectors)
+        rows = {row["name"]: row for row in client.models_list()}
+        assert rows["all-MiniLM-L6-v2:int8"]["state"] == "loaded"
+        assert rows["all-MiniLM-L6-v2:int8"]["accuracy"]["mean_cosine"] >= 0.999
+
+
 def test_statistics_add_up(client: Client) -> None:
     client.embed(["one", "two", "two"])
     client.embed(["one", "three"])

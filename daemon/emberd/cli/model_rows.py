@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -11,7 +12,11 @@ from emberd.models import CATALOG, CatalogEntry, ModelStore, StoredModel, canoni
 if TYPE_CHECKING:
     from emberd.cli.context import App
 
-__all__ = ["catalog_row", "list_rows", "model_map", "size_of"]
+__all__ = ["USEFUL_SPEEDUP", "accuracy_text", "catalog_row", "list_rows", "model_map", "size_of"]
+
+
+USEFUL_SPEEDUP = 1.2
+"""Less is not worth other vectors: a processor without VNNI or AMX shows about 1."""
 
 
 def list_rows(app: App) -> list[dict[str, Any]]:
@@ -43,6 +48,7 @@ def _entry_row(entry: CatalogEntry) -> dict[str, Any]:
         "licence": entry.licence,
         "source": entry.repo,
         "precision": "exact",
+        "accuracy": None,
         "size_bytes": None,
     }
 
@@ -50,7 +56,19 @@ def _entry_row(entry: CatalogEntry) -> dict[str, Any]:
 def _stored_row(model: StoredModel) -> dict[str, Any]:
     keys = ("name", "dim", "max_tokens", "fingerprint", "licence", "source", "precision")
     row = {key: getattr(model.info, key) for key in keys}
+    row["accuracy"] = msgspec.to_builtins(model.info.accuracy)
     return {**row, "state": "stored", "size_bytes": size_of(model)}
+
+
+def accuracy_text(found: Mapping[str, Any]) -> str:
+    """A quantised model's figures in one line, and a warning where it is no quicker."""
+    text = (
+        f"cosine to exact {found['mean_cosine']:.4f} in the mean, {found['least_cosine']:.4f} at "
+        f"least ({found['texts']} texts); {found['speedup']:g} times as quick"
+    )
+    if found["speedup"] >= USEFUL_SPEEDUP:
+        return text
+    return f"{text}: this processor gains little from int8, better use the exact model"
 
 
 def size_of(model: StoredModel) -> int:

@@ -26,6 +26,8 @@ _STEPS = {
     "download": "fetching",
     "verify": "verifying",
     "build": "building",
+    "calibrate": "calibrating",
+    "measure": "measuring",
     "check": "checking",
     "install": "installing",
 }
@@ -41,13 +43,17 @@ def draw_bar(share: float, *, width: int = _BAR_WIDTH, is_ascii: bool = False) -
 def pull_text(progress: Progress, *, is_ascii: bool = False) -> str:
     """One step of a pull, in 80 columns: its name, the file, a bar, how much of how much."""
     step = _STEPS.get(progress.step, progress.step)
+    is_of_texts = progress.step in ("calibrate", "measure")
     if not progress.total:
         done = f"  {size(progress.done)}" if progress.done else " ..."
         return f"{step:<10} {progress.what}{done}"
     share = progress.done / progress.total
     bar = draw_bar(share, width=18, is_ascii=is_ascii)  # with the rest, 80 columns
     name = shortened(progress.what, 22)
-    return f"{step:<10} {name} {bar} {percent(share):>4}  {amount(progress.done, progress.total)}"
+    much = amount(progress.done, progress.total)
+    if is_of_texts:
+        much = f"{progress.done} of {progress.total} texts"
+    return f"{step:<10} {name} {bar} {percent(share):>4}  {much}"
 
 
 class ProgressLine:

@@ -30,11 +30,11 @@ def ensure_model(app: App, name: str | None = None) -> None:
     """
     if not app.is_local:
         return
-    from emberd.models import CATALOG, ModelStore, canonical_name  # noqa: PLC0415
+    from emberd.models import CATALOG, ModelStore, canonical_name, split_name  # noqa: PLC0415
 
     settings = app.settings.models
     wanted = canonical_name(name or settings.default)
-    is_known = wanted in CATALOG and settings.allow_download
+    is_known = split_name(wanted)[0] in CATALOG and settings.allow_download
     if not is_known or ModelStore(app.paths.models).find(wanted) is not None:
         return
     app.say(f"{wanted} is not in the store yet: fetching it.")

@@ -17,7 +17,7 @@ from emberd.engine.device import Device
 from emberd.engine.text import Encoded, Truncate
 from emberd.engine.tokenizer import TextTokenizer
 from emberd.errors import EmberdError, ModelLoadFailedError
-from emberd.models import StoredModel
+from emberd.models import StoredModel, split_name
 
 __all__ = ["OnnxBackend", "padded_rows"]
 
@@ -35,6 +35,13 @@ class OnnxBackend:
 
         Raises ModelLoadFailedError where the files cannot be loaded or do not give embeddings.
         """
+        if model.info.precision == "int8" and device.kind != "cpu":
+            raise ModelLoadFailedError(
+                f"{model.info.name} computes in int8, which is for a CPU, and the engine runs on "
+                f"{device.name}. Use {split_name(model.info.name)[0]}, or set engine.device to "
+                '"cpu".',
+                details={"model": model.info.name, "device": device.kind},
+            )
         self.dim = model.info.dim
         self._tokenizer = TextTokenizer(model.tokenizer, model.info.max_tokens)
         self.part_chars = self._tokenizer.part_chars()

@@ -6,11 +6,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from emberd.models.info import Pooling
+from emberd.models.info import Pooling, Precision
 
-__all__ = ["CATALOG", "DEFAULT_MODEL", "CatalogEntry", "PackagePin", "canonical_name"]
+__all__ = [
+    "CATALOG",
+    "DEFAULT_MODEL",
+    "PRECISIONS",
+    "CatalogEntry",
+    "PackagePin",
+    "canonical_name",
+    "named",
+    "split_name",
+]
 
 DEFAULT_MODEL = "all-MiniLM-L6-v2"
+PRECISIONS: tuple[Precision, ...] = ("exact", "int8")
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,5 +186,23 @@ _ALIASES = {alias.lower(): entry.name for entry in _ENTRIES for alias in (entry.
 
 
 def canonical_name(name: str) -> str:
-    """The catalog's name for a name or a Hub repository, in any case; another name as it is."""
-    return _ALIASES.get(name.lower(), name)
+    """The catalog's name for a name or a Hub repository, in any case; another name as it is.
+
+    A precision stays on it: `all-minilm-l6-v2:INT8` is `all-MiniLM-L6-v2:int8`.
+    """
+    base, precision = split_name(name)
+    return named(_ALIASES.get(base.lower(), base), precision)
+
+
+def split_name(name: str) -> tuple[str, Precision]:
+    """A name without its precision, and that: `a:int8` is `("a", "int8")`, `a` exact."""
+    base, _, end = name.rpartition(":")
+    for precision in PRECISIONS:
+        if base and end.lower() == precision:
+            return base, precision
+    return name, "exact"
+
+
+def named(base: str, precision: Precision) -> str:
+    """What a model is called at a precision: `a:int8`, and plain `a` for exact."""
+    return base if precision == "exact" else f"{base}:{precision}"

@@ -6,10 +6,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from emberd.errors import ModelInvalidError
 from emberd.models.info import GRAPH_FILE, TOKENIZER_FILE, ModelInfo
+from emberd.models.running import (
+    FloatArray,
+    Ids,
+    embed_rows,
+    open_graph,
+    takes_mask,
+    token_ids,
+)
 
 __all__ = ["check_model", "measure_dim"]
 
@@ -25,22 +32,20 @@ _LONGEST = 2_048
 # and must not: their vectors would depend on who else asks.
 _LEAST_COSINE = 0.9999
 
-Ids = list[list[int]]
-FloatArray = npt.NDArray[np.float32]
-
 
 def check_model(folder: Path, info: ModelInfo) -> None:
     """Embed a few texts with the folder's graph and tokenizer on the CPU.
 
     Raises ModelInvalidError when the graph does not load or run, or gives another width, numbers
-    that are not finite, rows that are not of norm 1, or other vectors in a padded batch.
+    that are not finite, rows that are not of norm 1, or other vectors in a batch than alone.
     """
     try:
-        *ids, long = _token_ids(folder / TOKENIZER_FILE, min(info.max_tokens, _LONGEST))
-        session = _session(folder / GRAPH_FILE, info.family)
-        together = _embed(session, ids)
-        alone = np.concatenate([_embed(session, [row]) for row in ids])
-        longest = _embed(session, [long])
+        longest_ids = min(info.max_tokens, _LONGEST)
+        *ids, long = token_ids(folder / TOKENIZER_FILE, [*_TEXTS, _LONG_TEXT], longest_ids)
+        session = open_graph(folder / GRAPH_FILE, info.family)
+        together = _embed_together(session, ids)
+        alone = np.concatenate([embed_rows(session, [row]) for row in ids])
+        longest = embed_rows(session, [long])
     except Exception as exc:  # whatever the runtime raises, the model cannot be used
         raise _invalid(info, f"it does not run ({str(exc).splitlines()[0]})") from exc
     for vectors in (together, alone, longest):
@@ -57,11 +62,18 @@ def check_model(folder: Path, info: ModelInfo) -> None:
 def measure_dim(folder: Path) -> int:
     """The width of the vectors of a graph that does not say it; raises ModelInvalidError."""
     try:
-        return int(_embed(_session(folder / GRAPH_FILE, "onnx"), [[0]]).shape[-1])
+        return int(embed_rows(open_graph(folder / GRAPH_FILE, "onnx"), [[0]]).shape[-1])
     except Exception as exc:  # whatever the runtime raises, the model cannot be used
         raise ModelInvalidError(
             f"The ONNX export does not run ({str(exc).splitlines()[0]}). Export it again.",
         ) from exc
+
+
+def _embed_together(session: Any, ids: Ids) -> FloatArray:
+    """In one padded batch; where a graph takes no padding, each beside its like."""
+    if takes_mask(session):
+        return embed_rows(session, ids)
+    return np.concatenate([embed_rows(session, [row, row])[:1] for row in ids])
 
 
 def _check_vectors(vectors: FloatArray, info: ModelInfo) -> None:
@@ -71,33 +83,6 @@ def _check_vectors(vectors: FloatArray, info: ModelInfo) -> None:
         raise _invalid(info, "its output has numbers that are not finite")
     if np.abs(np.linalg.norm(vectors, axis=1) - 1.0).max() > 1e-3:
         raise _invalid(info, "its vectors are not of norm 1")
-
-
-def _token_ids(tokenizer_file: Path, max_tokens: int) -> Ids:
-    from tokenizers import Tokenizer  # noqa: PLC0415
-
-    tokenizer = Tokenizer.from_file(str(tokenizer_file))
-    tokenizer.no_padding()
-    tokenizer.enable_truncation(max_tokens)
-    return [encoding.ids for encoding in tokenizer.encode_batch_fast([*_TEXTS, _LONG_TEXT])]
-
-
-def _session(graph: Path, family: str) -> Any:
-    import onnxruntime  # noqa: PLC0415
-
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    if family == "bert":  # in its final form already
-        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
-
-
-def _embed(session: Any, ids: Ids) -> FloatArray:
-    widest = max(len(row) for row in ids)
-    mask = np.array([[1] * len(row) + [0] * (widest - len(row)) for row in ids], np.int64)
-    padded = np.array([row + [0] * (widest - len(row)) for row in ids], np.int64)
-    vectors: FloatArray = session.run(None, {"input_ids": padded, "attention_mask": mask})[0]
-    return vectors
 
 
 def _invalid(info: ModelInfo, why: str) -> ModelInvalidError:

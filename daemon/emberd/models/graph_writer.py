@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,14 +18,16 @@ __all__ = ["MICROSOFT", "GraphWriter", "save_model"]
 MICROSOFT = "com.microsoft"
 _OPSET = 20  # Gelu came with 20
 _IR_VERSION = 10
+# As safetensors names them.
+_TYPES = {"F32": TensorProto.FLOAT, "I8": TensorProto.INT8, "U8": TensorProto.UINT8}
 
 
 class GraphWriter:
     """Collects nodes and initializers; every value gets a name of its own.
 
-    `weights` is the float32 safetensors file that lies beside the graph: its tensors are not
-    copied into the graph but named by file, offset and length (ONNX external data), so ONNX
-    Runtime maps them and several graphs can share them.
+    `weights` is the safetensors file that lies beside the graph: its tensors are not copied into
+    the graph but named by file, offset and length (ONNX external data), so ONNX Runtime maps them
+    and several graphs can share them.
     """
 
     def __init__(self, weights: SafeTensors | None = None) -> None:
@@ -67,11 +68,11 @@ class GraphWriter:
             tensor = TensorProto(
                 name=name,
                 dims=slot.shape,
-                data_type=TensorProto.FLOAT,
+                data_type=_TYPES[slot.dtype],
                 data_location=TensorProto.EXTERNAL,
             )
             place = {"location": self._weights.path.name, "offset": slot.offset}
-            for key, value in {**place, "length": 4 * math.prod(slot.shape)}.items():
+            for key, value in {**place, "length": slot.size}.items():
                 tensor.external_data.add(key=key, value=str(value))
             self._initializers[name] = tensor
         return name

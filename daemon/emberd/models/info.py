@@ -16,10 +16,14 @@ __all__ = [
     "CONFIG_FILE",
     "GRAPH_FILE",
     "INFO_FILE",
+    "INT8_BUILDER",
     "TOKENIZER_FILE",
     "WEIGHTS_FILE",
+    "Accuracy",
+    "Floor",
     "ModelInfo",
     "Pooling",
+    "Precision",
     "StoredModel",
     "fingerprint_of",
     "read_info",
@@ -34,8 +38,29 @@ WEIGHTS_FILE = "model.safetensors"
 # Raised with every change of the graph that emberd builds for the BERT family; a pull then
 # builds anew what an older emberd built.
 BUILDER = 1
+# The same for the int8 form, with every change of how it is quantised.
+INT8_BUILDER = 1
 
 Pooling = Literal["mean", "cls"]
+Precision = Literal["exact", "int8"]
+
+
+class Accuracy(msgspec.Struct, frozen=True, kw_only=True):
+    """A quantised model beside the exact one, on texts that it was not calibrated on."""
+
+    mean_cosine: float
+    least_cosine: float
+    texts: int
+    speedup: float
+    """How many times as quick, on one core of the machine that made it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Floor:
+    """The cosines to the exact model that a quantised one must reach to be installed."""
+
+    mean: float = 0.999
+    least: float = 0.995
 
 
 class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,7 +77,11 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
     licence: str = "unknown"
     source: str
     """Where its files came from, for people."""
-    precision: str = "exact"
+    precision: Precision = "exact"
+    accuracy: Accuracy | None = None
+    """None for an exact model."""
+    exact_fingerprint: str = ""
+    """Of the model that this one was quantised from."""
     family: Literal["bert", "onnx"]
     """`bert`: built by emberd, its graph is in final form, so load it with graph optimisations
     off. `onnx`: another tool's export, load it with all of them."""

@@ -10,12 +10,13 @@ from emberd.errors import CancelledRequestError
 
 __all__ = ["Cancelled", "OnProgress", "Progress", "Step", "Watch"]
 
-Step = Literal["download", "verify", "build", "check", "install"]
+Step = Literal["download", "verify", "build", "calibrate", "measure", "check", "install"]
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """One step of a pull: `done` of `total` bytes; `total` is None while it is not known."""
+    """One step of a pull: `done` of `total` bytes (of texts to calibrate and to measure); `total`
+    is None while it is not known."""
 
     step: Step
     what: str

@@ -6,15 +6,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 from emberd.errors import ChecksumMismatchError, DownloadFailedError, InvalidParamsError
-from emberd.models.catalog import CATALOG
+from emberd.models.catalog import CATALOG, PRECISIONS, named, split_name
 from emberd.models.files import storage_errors
-from emberd.models.info import BUILDER, ModelInfo, StoredModel
+from emberd.models.info import BUILDER, INT8_BUILDER, Floor, ModelInfo, Precision, StoredModel
 from emberd.models.progress import Cancelled, OnProgress, Watch
 from emberd.models.sources import Fetched
 from emberd.models.store import ModelStore
 from emberd.models.wanted import Source, Wanted, refuse_another_model, what_is_wanted
 
 __all__ = ["pull"]
+
+_FLOOR = Floor()
 
 
 def pull(
@@ -24,6 +26,8 @@ def pull(
     name: str | None = None,
     source: Source = "auto",
     refresh: bool = False,
+    precision: Precision = "exact",
+    floor: Floor = _FLOOR,
     progress: OnProgress | None = None,
     cancelled: Cancelled | None = None,
 ) -> StoredModel:
@@ -31,11 +35,38 @@ def pull(
 
     A model that is there and whole is returned as it is, unless `refresh`; one from a folder is
     always built again. `name` is what the store calls it. Blocks; several processes may pull at
-    once. Raises ModelNotFoundError, DownloadFailedError, ChecksumMismatchError, ModelInvalidError,
+    once.
+
+    `precision` "int8", or a name that ends with `:int8`, gives the int8 form beside the exact one:
+    it is made from that, which is had first and kept, and must reach `floor`.
+
+    Raises ModelNotFoundError, DownloadFailedError, ChecksumMismatchError, ModelInvalidError,
     StorageError, InvalidParamsError, and CancelledRequestError when `cancelled()` says so; the
     store is then as it was before.
     """
     watch = Watch.over(progress, cancelled)
+    if precision not in PRECISIONS:
+        raise InvalidParamsError(
+            f"{precision!r} is no precision; use one of {', '.join(PRECISIONS)}.",
+            details={"field": "precision"},
+        )
+    base, of_base = split_name(name_or_path)
+    new_name, of_name = (None, "exact") if name is None else split_name(name)
+    exact = _exact(base, store, new_name, source, watch, refresh=refresh)
+    if "int8" in (precision, of_base, of_name):
+        return _quantised(exact, store, floor, watch, refresh=refresh)
+    return exact
+
+
+def _exact(
+    name_or_path: str,
+    store: ModelStore,
+    name: str | None,
+    source: Source,
+    watch: Watch,
+    *,
+    refresh: bool,
+) -> StoredModel:
     wanted = what_is_wanted(name_or_path, name, source)
     if name is None:
         refuse_another_model(wanted, store)
@@ -49,6 +80,33 @@ def pull(
         return _install(
             store, wanted.name, watch, lambda target: _build(fetched, target, wanted, watch)
         )
+
+
+def _quantised(
+    exact: StoredModel, store: ModelStore, floor: Floor, watch: Watch, *, refresh: bool
+) -> StoredModel:
+    """The int8 form of a stored model; the one that is there, when it is whole and of it."""
+    name = named(exact.info.name, "int8")
+    with store.lock(name, watch), storage_errors(store.root):
+        made = store.find(name)
+        if made is not None and not refresh and _is_int8_of(made, exact, store, watch):
+            return made
+        from emberd.models.quantise import quantise_model  # noqa: PLC0415 - loads onnx, 0.2 s
+
+        return _install(
+            store, name, watch, lambda target: quantise_model(exact, target, floor, watch)
+        )
+
+
+def _is_int8_of(made: StoredModel, exact: StoredModel, store: ModelStore, watch: Watch) -> bool:
+    is_current = made.info.builder == INT8_BUILDER
+    if not is_current or made.info.exact_fingerprint != exact.info.fingerprint:
+        return False
+    try:
+        store.verify(made, watch)
+    except ChecksumMismatchError:
+        return False
+    return True
 
 
 def _kept(wanted: Wanted, store: ModelStore, watch: Watch) -> StoredModel | None:

@@ -24,11 +24,13 @@ __all__ = ["SafeTensors", "TensorSlot", "write_safetensors"]
 
 _MAX_HEADER_BYTES = 100 << 20  # the format's own limit
 _ITEM_BYTES = {"F32": 4, "F16": 2, "BF16": 2, "F64": 8, "I64": 8, "I32": 4, "U8": 1, "I8": 1}
+_WRITTEN = {"F32": "<f4", "I8": "i1", "U8": "u1"}
 _FLOATS = {"F32": "<f4", "F16": "<f2", "F64": "<f8"}
 # ONNX Runtime maps weights from the file; tensors at cache lines stay aligned there.
 _ALIGNMENT = 64
 
 FloatArray = npt.NDArray[np.float32]
+AnyArray = npt.NDArray[Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,18 +92,22 @@ class SafeTensors:
 def write_safetensors(
     path: Path,
     tensors: Mapping[str, tuple[int, ...]],
-    read: Callable[[str], FloatArray],
+    read: Callable[[str], AnyArray],
+    dtypes: Mapping[str, str] | None = None,
 ) -> None:
-    """Write `tensors` (name -> shape) as float32, sorted by name, one in memory at a time.
+    """Write `tensors` (name -> shape), sorted by name, one in memory at a time.
 
-    The same tensors always give the same bytes.
+    They are float32 (`F32`) where `dtypes` does not say `I8` or `U8`. The same tensors always
+    give the same bytes.
     """
     header: dict[str, Any] = {}
+    dtypes = dtypes or {}
     offset = 0
     for name in sorted(tensors):
-        size = 4 * math.prod(tensors[name])
+        dtype = dtypes.get(name, "F32")
+        size = _ITEM_BYTES[dtype] * math.prod(tensors[name])
         header[name] = {
-            "dtype": "F32",
+            "dtype": dtype,
             "shape": list(tensors[name]),
             "data_offsets": [offset, offset + size],
         }
@@ -111,7 +117,7 @@ def write_safetensors(
     with path.open("wb") as file:
         file.write(len(text).to_bytes(8, "little") + text)
         for name in sorted(tensors):
-            file.write(np.ascontiguousarray(read(name), "<f4").tobytes())
+            file.write(read(name).astype(_WRITTEN[dtypes.get(name, "F32")], "C").tobytes())
 
 
 def _read_slots(path: Path, data: mmap.mmap) -> Iterator[tuple[str, TensorSlot]]:

@@ -18,14 +18,14 @@ from emberd.errors import (
     ModelInvalidError,
     ModelNotFoundError,
 )
-from emberd.models.catalog import CATALOG, canonical_name
+from emberd.models.catalog import CATALOG, canonical_name, split_name
 from emberd.models.files import locked, make_durable, sha256_of, storage_errors, sync
 from emberd.models.info import INFO_FILE, StoredModel, read_info
 from emberd.models.progress import Watch
 
 __all__ = ["ModelStore", "check_name"]
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}(:int8)?")
 _DOWNLOADS_KEPT_S = 7 * 24 * 3600.0
 
 
@@ -34,14 +34,15 @@ def check_name(name: str) -> str:
     if not _NAME.fullmatch(name):
         raise InvalidParamsError(
             f"{name!r} cannot name a model: use letters, digits, '.', '_' and '-' only, starting "
-            "with a letter or digit.",
+            "with a letter or digit. Only `:int8` may follow.",
             details={"field": "name"},
         )
     return name
 
 
 class ModelStore:
-    """Models under `root`: `<root>/<name>/` with `emberd.json`, the graph and the tokenizer.
+    """Models under `root`: `<root>/<name>/` with `emberd.json`, the graph and the tokenizer
+    (`<root>/<name>+int8/` for `<name>:int8`).
 
     A model lands by one rename, so readers need no lock. Names starting with a dot are the
     store's own: `.locks`, `.incoming` (being built) and `.downloads` (kept, so that an
@@ -61,7 +62,7 @@ class ModelStore:
     def find(self, name: str) -> StoredModel | None:
         """The model of that name or alias, or None."""
         name = canonical_name(name)
-        return _load(self.root / name) if _NAME.fullmatch(name) else None
+        return _load(self.root / _folder(name)) if _NAME.fullmatch(name) else None
 
     def get(self, name: str) -> StoredModel:
         """Like `find`, but raises ModelNotFoundError, which says how to get the model."""
@@ -90,7 +91,7 @@ class ModelStore:
     def remove(self, name: str) -> None:
         """Delete a model; raises ModelNotFoundError when there is none."""
         name = canonical_name(name)
-        folder = self.root / check_name(name)
+        folder = self.root / _folder(check_name(name))
         with storage_errors(self.root), self.lock(name, Watch()):
             if not folder.is_dir():
                 raise ModelNotFoundError(self._not_found(name), details={"model": name})
@@ -103,7 +104,7 @@ class ModelStore:
         with storage_errors(self.root):
             folder = self.root / ".locks"
             folder.mkdir(parents=True, exist_ok=True)
-        with locked(folder / f"{check_name(name)}.lock", watch):
+        with locked(folder / f"{_folder(check_name(name))}.lock", watch):
             yield
 
     @contextmanager
@@ -112,18 +113,18 @@ class ModelStore:
 
         Folders that an interrupted pull of the same model left are cleared first.
         """
-        for leftover in (self.root / ".incoming").glob(f"{name}@*"):
+        for leftover in (self.root / ".incoming").glob(f"{_folder(name)}@*"):
             shutil.rmtree(leftover, ignore_errors=True)
-        with self._passing(name) as folder:
+        with self._passing(_folder(name)) as folder:
             yield folder
 
     def downloads(self, name: str) -> Path:
         """Where a pull of the model keeps what it has fetched until the model is installed."""
-        return self.root / ".downloads" / name
+        return self.root / ".downloads" / _folder(name)
 
     def install(self, folder: Path, name: str) -> StoredModel:
         """Move a finished folder into place, replacing an older model; hold its lock."""
-        target = self.root / name
+        target = self.root / _folder(name)
         info = read_info(folder)
         with storage_errors(self.root):
             folder.chmod(0o755)
@@ -145,11 +146,11 @@ class ModelStore:
                     shutil.rmtree(folder, ignore_errors=True)
 
     @contextmanager
-    def _passing(self, name: str) -> Iterator[Path]:
+    def _passing(self, folder_name: str) -> Iterator[Path]:
         with storage_errors(self.root):
             parent = self.root / ".incoming"
             parent.mkdir(parents=True, exist_ok=True)
-            folder = Path(tempfile.mkdtemp(prefix=f"{name}@", dir=parent))
+            folder = Path(tempfile.mkdtemp(prefix=f"{folder_name}@", dir=parent))
         try:
             yield folder
         finally:
@@ -163,7 +164,7 @@ class ModelStore:
     def _not_found(self, name: str) -> str:
         known = {model.info.name for model in self.list()}
         wanted = canonical_name(name)
-        if wanted in CATALOG:
+        if split_name(wanted)[0] in CATALOG:
             return f"The model {wanted} is not in the store. Get it: `emberd models pull {wanted}`."
         near = difflib.get_close_matches(wanted, sorted(known | set(CATALOG)), n=1)
         hint = f"Did you mean {near[0]!r}? " if near else ""
@@ -172,6 +173,11 @@ class ModelStore:
             "here and those that can be pulled; `emberd models pull` also takes a Hub name "
             "(owner/name) or a folder."
         )
+
+
+def _folder(name: str) -> str:
+    """A colon is no part of a file's name everywhere; a plus is part of no model's name."""
+    return name.replace(":", "+")
 
 
 def _load(folder: Path) -> StoredModel | None:

@@ -225,8 +225,9 @@ METHODS: dict[str, Method] = {
             "models.list",
             p.NoParams,
             "Models that are loaded, stored or in the catalog; of loaded ones when they unload.",
-            "[{name, state, dim, max_tokens, fingerprint, licence, source, precision, pooling, "
-            "is_default, size_bytes, idle_s, unloads_in_s}]",
+            "[{name, state, dim, max_tokens, fingerprint, licence, source, precision, accuracy: "
+            "{mean_cosine, least_cosine, texts, speedup} | null, pooling, is_default, size_bytes, "
+            "idle_s, unloads_in_s}]",
         ),
         Method(
             "models.load",

@@ -8,6 +8,8 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Literal
 
+import msgspec
+
 from emberd.cache import KeySpace
 from emberd.config import ModelSettings, duration_s
 from emberd.engine import Engine, Residency
@@ -17,7 +19,15 @@ from emberd.errors import (
     InvalidParamsError,
     ModelNotFoundError,
 )
-from emberd.models import CATALOG, ModelInfo, ModelStore, StoredModel, canonical_name, pull
+from emberd.models import (
+    CATALOG,
+    ModelInfo,
+    ModelStore,
+    StoredModel,
+    canonical_name,
+    pull,
+    split_name,
+)
 from emberd.plugins.contracts import EmbedderModel
 from emberd.records.values import Dtype, value_size
 from emberd.service.embedder_models import Embedders, PluggedModel
@@ -222,6 +232,7 @@ class ModelRegistry:
                         "licence": entry.licence,
                         "source": entry.repo,
                         "precision": "exact",
+                        "accuracy": None,
                         "pooling": entry.pooling,
                         "size_bytes": None,
                     }
@@ -394,7 +405,7 @@ class ModelRegistry:
         stored = self._store.find(name)
         if stored is not None:
             return stored
-        if name not in CATALOG:
+        if split_name(name)[0] not in CATALOG:
             raise self._unknown(name)
         if not self._settings.allow_download:
             raise ModelNotFoundError(
@@ -423,6 +434,7 @@ class ModelRegistry:
                 "licence": model.info.licence,
                 "source": model.info.source,
                 "precision": model.info.precision,
+                "accuracy": msgspec.to_builtins(model.info.accuracy),
                 "pooling": model.info.pooling,
                 "size_bytes": sum(file.stat().st_size for file in model.folder.iterdir()),
             }
@@ -440,6 +452,7 @@ def _plugged_row(model: PluggedModel) -> dict[str, Any]:
         "licence": model.info.licence,
         "source": model.source,
         "precision": model.info.precision,
+        "accuracy": None,
         "pooling": None,
         "size_bytes": None,
     }

@@ -111,7 +111,8 @@ def check_free_disk(app: App) -> Iterator[Finding]:
 
 
 def check_model(app: App) -> Iterator[Finding]:
-    from emberd.models import ModelStore  # noqa: PLC0415  # not before it is its turn
+    from emberd.cli.model_rows import USEFUL_SPEEDUP  # noqa: PLC0415  # it loads the models
+    from emberd.models import ModelStore, split_name  # noqa: PLC0415  # not before its turn
 
     try:
         name = app.settings.models.default
@@ -126,6 +127,10 @@ def check_model(app: App) -> Iterator[Finding]:
         yield fail("model", exc.message, "emberd models pull NAME fetches it anew.")
         return
     info = model.info
+    if info.accuracy is not None and info.accuracy.speedup < USEFUL_SPEEDUP:
+        what = f"{info.name} is {info.accuracy.speedup:g} times as quick as the exact model here"
+        yield warn("model", what, f'models.default = "{split_name(name)[0]}" is as good as exact.')
+        return
     yield ok("model", f"{info.name}: {info.dim} dim, {info.precision}, files verified")
 
 

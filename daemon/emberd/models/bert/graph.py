@@ -28,7 +28,7 @@ from emberd.models.graph_writer import MICROSOFT, GraphWriter
 from emberd.models.info import Pooling
 from emberd.models.safetensors import SafeTensors
 
-__all__ = ["build_bert_graph"]
+__all__ = ["BertBuilder", "build_bert_graph", "build_tapped_graph"]
 
 # exp() of a score this low is exactly 0 in float32, and the number still fits float16.
 _MASKED = -30_000.0
@@ -42,17 +42,38 @@ def build_bert_graph(
     `weights` is the file that `write_bert_weights` wrote; the model names it by file name, so both
     belong in one folder. Rows have L2 norm 1 when `normalize` (an all-zero row stays zero).
     """
-    return _Builder(config, weights, pooling).build(normalize)
+    return BertBuilder(config, weights, pooling).build(normalize)
 
 
-class _Builder:
+def build_tapped_graph(
+    config: BertConfig, weights: SafeTensors, pooling: Pooling
+) -> tuple[onnx.ModelProto, dict[str, str]]:
+    """The same model with one more output a site, and site -> output.
+
+    A site is where linear layers take their input: `encoder.layer.0.attention.self`,
+    `...attention.output`, `...intermediate` and `...output`, [time * batch, channels] each.
+    """
+    builder = BertBuilder(config, weights, pooling)
+    model = builder.build(normalize=True)
+    for value in builder.operands.values():
+        model.graph.output.append(helper.make_tensor_value_info(value, TensorProto.FLOAT, None))
+    return model, builder.operands
+
+
+class BertBuilder:
+    """Builds the graph node by node; a subclass may compute the linear layers otherwise."""
+
     def __init__(self, config: BertConfig, weights: SafeTensors, pooling: Pooling) -> None:
         self.config = config
         self.weights = weights
         self.pooling = pooling
         self.graph = GraphWriter(weights)
+        self.operands: dict[str, str] = {}
+
+    inputs: tuple[str, ...] = ("input_ids", "attention_mask")
 
     def build(self, normalize: bool) -> onnx.ModelProto:
+        """The finished model; call it once."""
         graph = self.graph
         self.shape_inputs()
         self.score_distances()
@@ -64,10 +85,9 @@ class _Builder:
         if normalize:
             graph.op("LpNormalization", pooled, axis=-1, p=2)
         graph.rename_last("embedding")
-        sides = ["batch", "time"]
         inputs = [
-            helper.make_tensor_value_info(name, TensorProto.INT64, sides)
-            for name in ("input_ids", "attention_mask")
+            helper.make_tensor_value_info(name, TensorProto.INT64, ["batch", "time"])
+            for name in self.inputs
         ]
         output = helper.make_tensor_value_info(
             "embedding", TensorProto.FLOAT, ["batch", self.config.hidden]
@@ -84,6 +104,11 @@ class _Builder:
         self.by_head = graph.op(
             "Concat", self.time, self.batch, self.ints(config.heads, config.head_dim), axis=0
         )
+        self.read_mask()
+
+    def read_mask(self) -> None:
+        """The mask as factors and as an addend, and whether it masks anything."""
+        graph = self.graph
         self.mask = graph.op("Cast", "attention_mask", to=TensorProto.FLOAT)
         absent = graph.op("Sub", self.mask, self.float(1.0))
         bias = graph.op("Mul", absent, self.float(-_MASKED))
@@ -117,16 +142,18 @@ class _Builder:
         hidden = self.norm(
             self.graph.op("Add", context, hidden), f"{prefix}.attention.output.LayerNorm"
         )
-        inner = self.activate(self.linear(hidden, f"{prefix}.intermediate.dense"))
-        outer = self.linear(inner, f"{prefix}.output.dense")
+        outside = self.operand(hidden, f"{prefix}.intermediate")
+        inside = self.activate(self.linear(outside, f"{prefix}.intermediate.dense"))
+        outer = self.linear(self.operand(inside, f"{prefix}.output"), f"{prefix}.output.dense")
         return self.norm(self.graph.op("Add", outer, hidden), f"{prefix}.output.LayerNorm")
 
     def attention(self, prefix: str, hidden: str, first_only: bool) -> str:
         graph, config = self.graph, self.config
-        asking = self.first_rows(hidden) if first_only else hidden
+        rows = self.operand(hidden, f"{prefix}.self")
+        asking = self.first_rows(rows) if first_only else rows
         query = self.linear(asking, f"{prefix}.self.query")
-        key = self.product(hidden, f"{prefix}.self.key.weight")
-        value = self.product(hidden, f"{prefix}.self.value.weight")
+        key = self.key_or_value(rows, f"{prefix}.self.key")
+        value = self.key_or_value(rows, f"{prefix}.self.value")
         query_shape = self.ints(1, -1, config.heads, config.head_dim) if first_only else ""
         scores = graph.op(  # [batch, heads, time, time]
             "FusedMatMul",
@@ -146,10 +173,14 @@ class _Builder:
             transBatchB=1,
         )
         turned = graph.op("Transpose", context, perm=[2, 0, 1, 3])
-        joined = graph.op("Reshape", turned, self.rows)
+        return self.attended(graph.op("Reshape", turned, self.rows), prefix)
+
+    def attended(self, context: str, prefix: str) -> str:
+        """The output layer of attention."""
+        graph = self.graph
+        rows = self.operand(context, f"{prefix}.output")
         bias = graph.constant(self.moved_bias(prefix), np.float32)
-        weight = graph.weight(f"{prefix}.output.dense.weight")
-        return graph.op("Gemm", joined, weight, bias, transB=1)
+        return graph.op("Gemm", rows, graph.weight(f"{prefix}.output.dense.weight"), bias, transB=1)
 
     def moved_bias(self, prefix: str) -> np.ndarray:
         """The output's bias with the value's in it: attention weights sum to 1."""
@@ -212,13 +243,20 @@ class _Builder:
         """The rows of each text's first token: time-major puts them in front."""
         return self.graph.op("Slice", hidden, self.ints(0), self.batch, self.ints(0))
 
+    def operand(self, rows: str, site: str) -> str:
+        """What the linear layers of a site multiply with."""
+        self.operands[site] = rows
+        return rows
+
     def linear(self, rows: str, name: str) -> str:
+        """The layer's output for the operand `rows`."""
         graph = self.graph
         weight, bias = graph.weight(f"{name}.weight"), graph.weight(f"{name}.bias")
         return graph.op("Gemm", rows, weight, bias, transB=1)
 
-    def product(self, rows: str, weight: str) -> str:
-        return self.graph.op("Gemm", rows, self.graph.weight(weight), transB=1)
+    def key_or_value(self, rows: str, name: str) -> str:
+        """The layer without its bias, of which the scores know nothing or the output knows all."""
+        return self.graph.op("Gemm", rows, self.graph.weight(f"{name}.weight"), transB=1)
 
     def norm(self, rows: str, name: str) -> str:
         graph = self.graph
