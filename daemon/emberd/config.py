@@ -105,7 +105,10 @@ class EngineSettings(_Section, frozen=True, kw_only=True):
     threads: Count = 0
     """Caller threads on a CPU; 0 means one a core."""
     batch_tokens: Count = 0
-    """Token budget of one batch; 0 means 512 on a CPU and 32,768 on a GPU."""
+    """Token budget of one batch; 0 means 512 on a CPU, and on a GPU what a short measurement finds
+    best when a model is loaded."""
+    gpu_memory_mib: Count = 0
+    """The most GPU memory that a model's runs may take; 0 means all that there is."""
     queue_texts: Positive = 65_536
     """Texts that may wait; more are refused with OVERLOADED."""
     background_priority: bool = True

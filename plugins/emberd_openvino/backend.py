@@ -36,6 +36,8 @@ class OpenVinoBackend:
     """A loaded model (an `EmbedderBackend`)."""
 
     equal_only = True
+    batch_tokens = 0
+    note = ""
 
     def __init__(self, model: StoredModel, threads: int, cache: Path) -> None:
         """Compile and try the model; blocking, for tenths of a second.

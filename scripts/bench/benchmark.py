@@ -26,6 +26,8 @@ class Bench:
     device: Device = "cpu"
     rounds: int = 5
     is_quick: bool = False
+    peak_tflops: float = 0.0
+    """Of the GPU, as its maker says; 0 is not known."""
 
     def size(self, full: int, quick: int) -> int:
         """How much of something to take."""

@@ -89,6 +89,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--check", action="store_true", help="end with 1 where a bar is not met")
     add("--list", action="store_true", help="print the benchmarks with their bars, and end")
     add("--device", choices=("cpu", "auto", "cuda"), default="cpu", help="default: cpu")
+    add("--peak-tflops", metavar="N", type=float, default=0.0, help="of the GPU, for its share")
     add("--store", metavar="DIR", type=Path, help="a folder of models, as the daemon keeps it")
     return parser
 
@@ -109,7 +110,8 @@ def _bench(options: argparse.Namespace) -> Bench:
     # The tests' own folder: the model is fetched once for both.
     store = ModelStore(Path(named or platformdirs.user_cache_path("emberd-tests") / "models"))
     model = store.find(DEFAULT_MODEL) or pull(DEFAULT_MODEL, store)
-    return Bench(model, cast(Device, options.device), _rounds(options), options.quick)
+    device = cast(Device, options.device)
+    return Bench(model, device, _rounds(options), options.quick, options.peak_tflops)
 
 
 def _rounds(options: argparse.Namespace) -> int:
@@ -163,4 +165,5 @@ def _command(arguments: list[str] | None) -> list[str]:
 
 
 def _kept(options: argparse.Namespace) -> dict[str, Any]:
-    return {"rounds": _rounds(options), "quick": options.quick, "device": options.device}
+    kept = {"rounds": _rounds(options), "quick": options.quick, "device": options.device}
+    return {**kept, "peak_tflops": options.peak_tflops} if options.peak_tflops else kept

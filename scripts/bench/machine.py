@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import shutil
 import subprocess
 import sys
 import time
@@ -13,10 +14,12 @@ from typing import Any
 
 import psutil
 
+import emberd
+
 __all__ = ["Neighbours", "describe_machine", "describe_versions", "spin_ms"]
 
 _PACKAGES = ("lmdb", "msgpack", "msgspec", "numpy", "tokenizers", "uvloop")
-_RUNTIMES = ("onnxruntime", "onnxruntime-gpu")
+_RUNTIMES = ("onnxruntime", "onnxruntime-gpu", "torch", "sentence-transformers")
 
 
 _SPINS, _SPIN_STEPS = 5, 200_000
@@ -54,20 +57,21 @@ class Neighbours:
 
 
 def describe_machine() -> dict[str, Any]:
-    """Processor, cores, memory, system and the load before the run; nothing that names a person
-    or a host."""
-    return {
+    """Processor, cores, memory, system and the load before the run, and the GPUs where there are
+    any; nothing that names a person or a host."""
+    found = {
         "processor": _processor(),
         "cores": len(psutil.Process().cpu_affinity()) if _is_linux() else os.cpu_count(),
         "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
         "system": f"{platform.system()} {platform.release()}",
         "load_average": [round(value, 2) for value in os.getloadavg()],
     }
+    return {**found, "gpus": gpus} if (gpus := _gpus()) else found
 
 
 def describe_versions() -> dict[str, str]:
     """Of Python, emberd (with its commit, where it is a checkout) and what it runs on."""
-    found = {"python": platform.python_version(), "emberd": metadata.version("emberd")}
+    found = {"python": platform.python_version(), "emberd": emberd.__version__}
     if commit := _commit():
         found["commit"] = commit
     for name in (*_PACKAGES, *_RUNTIMES):
@@ -76,6 +80,15 @@ def describe_versions() -> dict[str, str]:
         except metadata.PackageNotFoundError:
             continue
     return found
+
+
+def _gpus() -> list[str]:
+    """Name, driver and power limit of each NVIDIA GPU, in the driver's own words."""
+    if (command := shutil.which("nvidia-smi")) is None:
+        return []
+    query = ["--query-gpu=name,driver_version,power.limit", "--format=csv,noheader"]
+    found = subprocess.run([command, *query], capture_output=True, text=True, check=False)
+    return [] if found.returncode else found.stdout.splitlines()
 
 
 def _processor() -> str:

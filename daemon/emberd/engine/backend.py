@@ -24,6 +24,16 @@ class EmbedderBackend(Protocol):
     part_chars: int
     """About how many characters of a text are read at most when it is truncated."""
 
+    @property
+    def batch_tokens(self) -> int:
+        """Tokens of a batch that suit it best; 0 where the device's will do."""
+        ...
+
+    @property
+    def note(self) -> str:
+        """Why it does not run as well as it could on this device; empty where it does."""
+        ...
+
     def encode(self, texts: Sequence[str], truncate: Truncate) -> list[Encoded | EmberdError]:
         """Token ids a text, or why there are none; an exception fails all of these texts."""
         ...

@@ -13,7 +13,14 @@ from typing import Any, Literal, NamedTuple
 
 from emberd.config import EngineSettings
 
-__all__ = ["CPU_BATCH_TOKENS", "GPU_BATCH_TOKENS", "Device", "choose_device", "usable_cores"]
+__all__ = [
+    "CPU_BATCH_TOKENS",
+    "GPU_BATCH_TOKENS",
+    "Device",
+    "choose_device",
+    "cpu_instead",
+    "usable_cores",
+]
 
 # 6,200 tokens/s a core at 256 and 512 tokens, 5,800 at 1,024, 5,500 at 4,096.
 CPU_BATCH_TOKENS = 512
@@ -42,6 +49,15 @@ class Device:
     """Of a GPU: what NVIDIA's management library knows it by."""
     is_fallback: bool = False
     """The settings asked for another device."""
+    is_lost: bool = False
+    """It stands in for a GPU that was used and failed; `note` says how."""
+    threads: int = 1
+    """On a CPU: threads of one run."""
+    memory_mib: int = 0
+    """Of a GPU: the most memory that a model's runs may take; 0 means all that there is."""
+    is_fitted: bool = False
+    """Of a GPU: a model's batches are as large as a measurement finds best, and not
+    `batch_tokens`."""
 
 
 class _UnusableError(Exception):
@@ -73,9 +89,32 @@ def choose_device(settings: EngineSettings) -> Device:
         is_asked_for = settings.device == "cuda"
         note = f"{exc} Running on the CPU." if is_asked_for or exc.is_worth_telling else ""
         return _cpu(settings, note=note, reason=exc.in_short, is_fallback=is_asked_for)
-    tokens = settings.batch_tokens or GPU_BATCH_TOKENS
     return Device(
-        "cuda", gpu.name, _CUDA, callers=2, batch_tokens=tokens, pci_bus_id=gpu.pci_bus_id
+        "cuda",
+        gpu.name,
+        _CUDA,
+        callers=2,
+        batch_tokens=settings.batch_tokens or GPU_BATCH_TOKENS,
+        pci_bus_id=gpu.pci_bus_id,
+        memory_mib=settings.gpu_memory_mib,
+        is_fitted=not settings.batch_tokens,
+    )
+
+
+def cpu_instead(gpu: Device, why: str) -> Device:
+    """The CPU in the place of a GPU that failed in use: as many callers, which share the cores."""
+    threads = max(1, usable_cores() // gpu.callers)
+    return Device(
+        "cpu",
+        f"CPU ({min(usable_cores(), threads * gpu.callers)} cores)",
+        _CPU,
+        gpu.callers,
+        CPU_BATCH_TOKENS * threads,
+        note=f"{gpu.name} failed: {why.rstrip('.')}. Running on the CPU. Check it with nvidia-smi, "
+        "then restart the daemon.",
+        reason=f"{gpu.name} failed -> restart the daemon",
+        is_lost=True,
+        threads=threads,
     )
 
 

@@ -14,6 +14,7 @@ from emberd.engine.backend import EmbedderBackend
 from emberd.engine.device import Device, choose_device, usable_cores
 from emberd.engine.dispatch import Dispatcher
 from emberd.engine.events import (
+    BudgetLowered,
     Closing,
     Event,
     ModelLoaded,
@@ -21,6 +22,7 @@ from emberd.engine.events import (
     TextsAbandoned,
     TextsQueued,
 )
+from emberd.engine.guarded import GuardedBackend, OpenBackend
 from emberd.engine.intake import encode_texts, slices
 from emberd.engine.lanes import LanePool
 from emberd.engine.ledger import Ledger
@@ -36,8 +38,6 @@ from emberd.telemetry.events import EventLog
 from emberd.wire.snapshot import EngineStats
 
 __all__ = ["Engine", "OpenBackend"]
-
-OpenBackend = Callable[[StoredModel, Device], EmbedderBackend]
 
 _CPU_BATCH_S = 0.05  # batches shrink to this, so that a query never waits long for a caller
 # A GPU's batch costs milliseconds before its first token.
@@ -69,6 +69,7 @@ class Engine:
         self._is_started = False
         self._is_closing = False
         self._defect = ""
+        self._misfits: dict[str, str] = {}  # models that this GPU cannot run, and why
 
     async def start(self) -> None:
         """Find the device and start the threads; before anything else."""
@@ -77,9 +78,9 @@ class Engine:
         self._ledger = Ledger(self._abandon)
         self._counts: set[asyncio.Future[list[int | EmberdError]]] = set()
         self._dispatcher = self._make_dispatcher(self._device)
-        self._pool = LanePool("emberd-tokeniser", min(4, max(2, usable_cores())))
+        self._pool = LanePool("emberd-tokeniser", _tokenisers(self._device))
         self._residents = Residents(
-            lambda model: self._open_backend(model, self._device),
+            self._open,
             self._admit,
             self._dismiss,
             self._log,
@@ -123,6 +124,7 @@ class Engine:
     async def unload(self, fingerprint: str) -> None:
         """Let go of a model; texts that wait for it fail with CancelledRequestError."""
         await self._residents.unload(fingerprint)
+        self._misfits.pop(fingerprint, None)
 
     def submit(
         self,
@@ -199,7 +201,7 @@ class Engine:
         """What is wrong at present, each with what to do; empty when all is well."""
         if not self._is_started:
             return []
-        found = engine_problems(self._device, self._dispatcher)
+        found = engine_problems(self._device, self._dispatcher) + list(self._misfits.values())
         if self._defect:
             found.append(f"The scheduler failed ({self._defect}). Restart the daemon.")
         return found
@@ -238,7 +240,8 @@ class Engine:
 
     async def _admit(self, fingerprint: str, backend: EmbedderBackend) -> None:
         self._dispatcher.backends[fingerprint] = backend
-        event = ModelLoaded(fingerprint, self._device.batch_tokens, backend.equal_only)
+        budget = backend.batch_tokens or self._device.batch_tokens
+        event = ModelLoaded(fingerprint, budget, backend.equal_only)
         await asyncio.to_thread(self._dispatcher.post, event)
 
     async def _dismiss(self, fingerprint: str) -> None:
@@ -260,6 +263,28 @@ class Engine:
             self._counts.discard(future)
 
     # on worker threads
+
+    def _open(self, model: StoredModel) -> EmbedderBackend:
+        device = self._device
+        if device.kind == "cpu":
+            return self._open_backend(model, device)
+        gone = partial(self._gpu_failed, model)
+        return GuardedBackend(model, device, self._open_backend, gone)
+
+    def _gpu_failed(self, model: StoredModel, instead: Device) -> None:
+        """A model has gone on to the CPU. Others may run on the GPU well: then it is no loss."""
+        fingerprint = model.info.fingerprint
+        if choose_device(self._settings).kind == "cuda":
+            self._misfits[fingerprint] = f"{model.info.name}: {instead.note}"
+        else:
+            self._device = instead
+        self._dispatcher.post(BudgetLowered(fingerprint, instead.batch_tokens))
+        self._log.emit(
+            "engine.gpu_failed",
+            f"{model.info.name}: {instead.note}",
+            level="error",
+            fingerprint=fingerprint,
+        )
 
     def _tokenise(self, backend: EmbedderBackend, request: Request, texts: list[Text]) -> None:
         started = time.monotonic()
@@ -324,6 +349,12 @@ class Engine:
         tokens = self._dispatcher.gauges.waiting_tokens
         wait_ms = 500 * tokens / tokens_per_s if tokens_per_s else 1_000
         return int(min(max(wait_ms, 50), 30_000))
+
+
+def _tokenisers(device: Device) -> int:
+    """Threads that tokenise: about 10,000 natural texts/s each, and beside a GPU the cores have
+    little else to do."""
+    return max(2, min(usable_cores(), 4 if device.kind == "cpu" else 16))
 
 
 def _answer(

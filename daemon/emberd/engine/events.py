@@ -9,6 +9,7 @@ from emberd.engine.text import Batch, Outcome, Text
 __all__ = [
     "BatchDone",
     "BatchFailed",
+    "BudgetLowered",
     "CallerDied",
     "CallerReady",
     "CloseModel",
@@ -32,6 +33,15 @@ class ModelLoaded:
     model: str
     budget: int
     equal_only: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetLowered:
+    """A model has gone on to a slower device: its batches have at most `budget` tokens from now
+    on."""
+
+    model: str
+    budget: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +106,7 @@ class Closing:
 
 Event = (
     ModelLoaded
+    | BudgetLowered
     | ModelUnloaded
     | TextsQueued
     | TextsAbandoned

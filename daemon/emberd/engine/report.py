@@ -42,7 +42,9 @@ def engine_stats(
 def engine_problems(device: Device, dispatcher: Dispatcher) -> list[str]:
     """Each with what to do; empty when all is well."""
     found = dispatcher.problems()
-    if device.is_fallback:
+    if device.is_lost:
+        found.append(device.note)
+    elif device.is_fallback:
         found.append(f'engine.device is "cuda". {device.note}')
     stuck_s = dispatcher.meter.longest_run_s()
     if stuck_s > _STUCK_S:

@@ -110,7 +110,7 @@ class Residents:
         self._loaded[fingerprint] = backend
         self._log.emit(
             "model.loaded",
-            f"{model.info.name} is ready",
+            f"{model.info.name} is ready" + (f". {backend.note}" if backend.note else ""),
             fingerprint=fingerprint,
             seconds=round(time.monotonic() - started, 3),
         )

@@ -15,6 +15,7 @@ from typing import Any
 from emberd.engine.events import (
     BatchDone,
     BatchFailed,
+    BudgetLowered,
     CallerDied,
     CallerReady,
     CloseModel,
@@ -56,7 +57,10 @@ class _Model:
         self.tokens_per_s = 0.0
 
     def ran_out_of_memory(self, batch: Batch) -> None:
-        self.most = min(self.most, max(1, batch.cost // 2))
+        self.limit(max(1, batch.cost // 2))
+
+    def limit(self, most: int) -> None:
+        self.most = min(self.most, most)
         self.budget = min(self.budget, self.most)
 
     def measured(self, batch: Batch, seconds: float, target_s: float) -> None:
@@ -137,6 +141,10 @@ class Scheduler:
     def _on_model_loaded(self, event: ModelLoaded, out: list[Instruction]) -> None:
         self._models[event.model] = _Model(event.budget, event.equal_only)
         self._unloading.discard(event.model)
+
+    def _on_budget_lowered(self, event: BudgetLowered, out: list[Instruction]) -> None:
+        if model := self._models.get(event.model):
+            model.limit(event.budget)
 
     def _on_model_unloaded(self, event: ModelUnloaded, out: list[Instruction]) -> None:
         if self._models.pop(event.model, None) is None:
@@ -314,6 +322,7 @@ def _closing() -> Callable[[], EmberdError]:
 
 _HANDLERS: dict[type, Callable[[Scheduler, Any, list[Instruction]], None]] = {
     ModelLoaded: Scheduler._on_model_loaded,
+    BudgetLowered: Scheduler._on_budget_lowered,
     ModelUnloaded: Scheduler._on_model_unloaded,
     TextsQueued: Scheduler._on_texts_queued,
     TextsAbandoned: Scheduler._on_texts_abandoned,

@@ -6,34 +6,40 @@ cores (302 texts/s against 235 on two), and no pool of the runtime's own spins b
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from emberd.engine.device import Device
+from emberd.engine.gpu import Feeds, GpuModel, ragged_rows
 from emberd.engine.text import Encoded, Truncate
 from emberd.engine.tokenizer import TextTokenizer
 from emberd.errors import EmberdError, ModelLoadFailedError
 from emberd.models import StoredModel, split_name
+
+if TYPE_CHECKING:
+    from emberd.models.bert.gpu_graph import Variant
 
 __all__ = ["OnnxBackend", "padded_rows"]
 
 _OUTPUT = "embedding"
 _WIDE_THREADS = 4
 _WIDE_BYTES = 256 << 20
+# Of different lengths, so that padding is among what is compared.
+_PROBES = ["emberd", "The daemon keeps embeddings warm.", "A longer text with other words. " * 6]
 _OUT_OF_MEMORY = ("out of memory", "failed to allocate", "bad_alloc", "cuda_error_out_of_memory")
 
 
 class OnnxBackend:
     """A loaded model (an `EmbedderBackend`)."""
 
-    def __init__(self, model: StoredModel, device: Device) -> None:
+    def __init__(self, model: StoredModel, device: Device, *, variant: Variant = "fused") -> None:
         """Load and try the model; blocking, for tenths of a second on a CPU.
 
-        Raises ModelLoadFailedError where the files cannot be loaded or do not give embeddings.
+        `variant` is the form of the graph on a GPU. Raises ModelLoadFailedError where the files
+        cannot be loaded or do not give embeddings.
         """
         if model.info.precision == "int8" and device.kind != "cpu":
             raise ModelLoadFailedError(
@@ -43,15 +49,16 @@ class OnnxBackend:
                 details={"model": model.info.name, "device": device.kind},
             )
         self.dim = model.info.dim
+        self.batch_tokens = 0
+        self.note = ""
         self._tokenizer = TextTokenizer(model.tokenizer, model.info.max_tokens)
         self.part_chars = self._tokenizer.part_chars()
-        self._session = _open(model, device, threads=1)
+        self._gpu = self._open_gpu(model, device, variant) if device.kind == "cuda" else None
+        self._session = self._gpu.session if self._gpu else _open(model, threads=device.threads)
         self.provider: str = self._session.get_providers()[0]
         self._wide = _open_wide(model, device)
         self._inputs = {entry.name for entry in self._session.get_inputs()}
-        self.equal_only = "attention_mask" not in self._inputs
-        is_on_gpu = self.provider != "CPUExecutionProvider"
-        self._gpu = _Gpu(self._session) if is_on_gpu else None
+        self.equal_only = self._inputs.isdisjoint({"attention_mask", "lengths"})
         self._check(model)
 
     def encode(self, texts: Sequence[str], truncate: Truncate) -> list[Encoded | EmberdError]:
@@ -64,9 +71,7 @@ class OnnxBackend:
         self, rows: Sequence[Encoded], width: int, *, alone: bool = False
     ) -> NDArray[np.float32]:
         """`(len(rows), dim) float32`, rows L2-normalised."""
-        ids, mask = padded_rows(rows, width, self._tokenizer.pad_id)
-        feeds = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
-        feeds = {name: feeds[name] for name in self._inputs}
+        feeds = self._feeds(rows, width, self._inputs)
         if self._gpu is not None:
             return self._gpu.run(feeds)
         session = self._wide if alone and self._wide is not None else self._session
@@ -81,6 +86,22 @@ class OnnxBackend:
     def close(self) -> None:
         self._session = self._wide = self._gpu = None
 
+    def _feeds(self, rows: Sequence[Encoded], width: int, inputs: set[str]) -> Feeds:
+        if "lengths" in inputs:
+            return ragged_rows(rows, width, self._tokenizer.pad_id)
+        ids, mask = padded_rows(rows, width, self._tokenizer.pad_id)
+        feeds = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
+        return {name: feeds[name] for name in inputs}
+
+    def _open_gpu(self, model: StoredModel, device: Device, variant: Variant) -> GpuModel:
+        probes = [row for row in self._tokenizer.encode(_PROBES, "end") if isinstance(row, Encoded)]
+        try:
+            gpu = GpuModel(model, device, probes, self._feeds, variant)
+        except Exception as exc:
+            raise _load_failed(model, str(exc)) from exc
+        self.batch_tokens, self.note = gpu.batch_tokens, gpu.note
+        return gpu
+
     def _check(self, model: StoredModel) -> None:
         """One short run: a graph that is no embedding model must fail here, not for each text."""
         probe = self._tokenizer.encode(["emberd"], "end")[0]
@@ -94,29 +115,6 @@ class OnnxBackend:
             raise _load_failed(
                 model, f"it gives {found.dtype}{list(found.shape)}, not float32[1, {self.dim}]"
             )
-
-
-class _Gpu:
-    """Runs with the copies to the device made before the device is taken: so one caller copies
-    the next batch while the other's runs."""
-
-    def __init__(self, session: Any, device: str = "cuda") -> None:
-        self._session = session
-        self._device = device
-        self._turn = threading.Lock()
-
-    def run(self, feeds: dict[str, NDArray[np.int64]]) -> NDArray[np.float32]:
-        import onnxruntime as ort  # noqa: PLC0415 - loaded by now
-
-        binding = self._session.io_binding()
-        for name, array in feeds.items():
-            value = ort.OrtValue.ortvalue_from_numpy(array, self._device, 0)
-            binding.bind_ortvalue_input(name, value)
-        binding.bind_output(_OUTPUT, self._device, 0)
-        with self._turn:
-            self._session.run_with_iobinding(binding)
-        found: NDArray[np.float32] = binding.copy_outputs_to_cpu()[0]
-        return found
 
 
 def padded_rows(
@@ -139,24 +137,19 @@ def _open_wide(model: StoredModel, device: Device) -> Any:
     """A second session for a text that is alone: 3.3 ms where one core takes 5.2 (8 tokens), 14
     where it takes 24 (128 tokens). It holds a second copy of the weights, hence the limit."""
     threads = min(device.callers, _WIDE_THREADS)
-    if device.kind != "cpu" or threads < 2 or model.size_bytes > _WIDE_BYTES:
+    if device.kind != "cpu" or device.threads > 1 or threads < 2 or model.size_bytes > _WIDE_BYTES:
         return None
-    return _open(model, device, threads=threads)
+    return _open(model, threads=threads)
 
 
-def _open(model: StoredModel, device: Device, *, threads: int) -> Any:
+def _open(model: StoredModel, *, threads: int) -> Any:
     # 40 ms and 60 MB that a daemon without a model need not spend.
     import onnxruntime as ort  # noqa: PLC0415
 
     ort.set_default_logger_severity(4)  # its words reach the user in our errors, not on stderr
-    providers: list[Any] = ["CPUExecutionProvider"]
-    if device.kind == "cuda":
-        # The default doubles the arena at each growth, and so takes twice what it needs.
-        options = {"device_id": 0, "arena_extend_strategy": "kSameAsRequested"}
-        providers.insert(0, (device.provider, options))
     try:
         session = ort.InferenceSession(
-            str(model.graph), _options(ort, model, threads), providers=providers
+            str(model.graph), _options(ort, model, threads), providers=["CPUExecutionProvider"]
         )
     except Exception as exc:
         raise _load_failed(model, str(exc)) from exc

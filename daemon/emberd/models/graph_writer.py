@@ -38,11 +38,17 @@ class GraphWriter:
 
     def op(self, kind: str, *inputs: str, domain: str = "", **attributes: Any) -> str:
         """Add a node with one output; returns the output's name."""
-        output = self._name(kind)
+        return self.ops(kind, *inputs, outputs=1, domain=domain, **attributes)[0]
+
+    def ops(
+        self, kind: str, *inputs: str, outputs: int, domain: str = "", **attributes: Any
+    ) -> list[str]:
+        """Add a node with so many outputs; returns their names."""
+        names = [self._name(kind) for _ in range(outputs)]
         self._nodes.append(
-            helper.make_node(kind, list(inputs), [output], name=output, domain=domain, **attributes)
+            helper.make_node(kind, list(inputs), names, name=names[0], domain=domain, **attributes)
         )
-        return output
+        return names
 
     def rename_last(self, name: str) -> str:
         """Give the last node's output a name of the caller's."""
@@ -57,6 +63,11 @@ class GraphWriter:
                 return name
         name = self._name("constant")
         self._initializers[name] = numpy_helper.from_array(array, name)
+        return name
+
+    def array(self, name: str, value: npt.NDArray[Any]) -> str:
+        """An initializer inside the graph under a name of the caller's, of any size."""
+        self._initializers[name] = numpy_helper.from_array(np.ascontiguousarray(value), name)
         return name
 
     def weight(self, name: str) -> str:

@@ -12,8 +12,8 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-import hnswlib
 import numpy as np
 from numpy.typing import NDArray
 
@@ -22,6 +22,9 @@ from bench.daemon import serving
 from bench.figures import Figure, at_least, below, ratios
 from bench.pairs import interleaved, latencies, timed
 from emberd.client import Client
+
+if TYPE_CHECKING:
+    import hnswlib
 
 __all__ = ["BENCHMARK", "Clusters", "upsert", "wait_until_indexed"]
 
@@ -99,6 +102,8 @@ def run(bench: Bench) -> list[Figure]:
 
 
 def _direct_index(vectors: Vectors) -> tuple[hnswlib.Index, float]:
+    import hnswlib  # noqa: PLC0415 - has no wheels: the other benchmarks run without it
+
     index = hnswlib.Index("ip", _DIM)
     index.init_index(len(vectors), M=_M, ef_construction=_EF_CONSTRUCTION)
     index.set_num_threads(os.cpu_count() or 1)

@@ -51,6 +51,8 @@ class TinyBackend:
     dim = 3
     equal_only = False
     part_chars = 1_000
+    batch_tokens = 0
+    note = ""
 
     def __init__(self, *, memory_tokens: int = 1_000_000) -> None:
         self.memory_tokens = memory_tokens

@@ -71,6 +71,17 @@ def test_a_machine_without_a_gpu_has_a_reason_but_nothing_to_note(
     assert found.reason == reason
 
 
+def test_a_gpu_has_two_callers_and_batches_of_a_measured_size(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(device, "_usable_gpu", lambda: device._Gpu("Test GPU", "0000:3B:00.0"))
+    found = choose_device(EngineSettings(gpu_memory_mib=512))
+    assert (found.kind, found.callers, found.is_fitted) == ("cuda", 2, True)
+    assert found.memory_mib == 512
+    fixed = choose_device(EngineSettings(batch_tokens=99))
+    assert (fixed.batch_tokens, fixed.is_fitted) == (99, False)
+
+
 @pytest.mark.parametrize(
     ("driver", "reason"),
     [

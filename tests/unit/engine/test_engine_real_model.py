@@ -15,7 +15,8 @@ import pytest
 from emberd.config import EngineSettings
 from emberd.engine import Embedded, Engine
 from emberd.engine.device import choose_device
-from emberd.engine.session import OnnxBackend, _Gpu
+from emberd.engine.gpu import BoundRuns
+from emberd.engine.session import OnnxBackend
 from emberd.errors import InvalidParamsError, ModelLoadFailedError, TextTooLongError
 from emberd.models import ModelStore, StoredModel
 
@@ -108,7 +109,7 @@ def test_the_device_path_gives_what_the_plain_path_gives(model: StoredModel) -> 
     backend = OnnxBackend(model, choose_device(EngineSettings(device="cpu")))
     rows = [backend.encode([text], "end")[0] for text in ("a river", "a city")]
     plain = backend.embed(rows, rows[0].length)
-    backend._gpu = _Gpu(backend._session, device="cpu")
+    backend._gpu = BoundRuns(backend._session)
     bound = backend.embed(rows, rows[0].length)
     assert np.allclose(plain, bound, atol=1e-6)
     backend.close()

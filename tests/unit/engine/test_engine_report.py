@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from engine_fakes import cpu, text_of
 
+from emberd.engine.device import cpu_instead
 from emberd.engine.dispatch import Dispatcher
 from emberd.engine.meter import Meter
 from emberd.engine.report import engine_problems
@@ -31,6 +32,12 @@ def test_a_device_that_was_asked_for_and_is_not_used_is_a_problem() -> None:
     assert engine_problems(device, idle_dispatcher()) == []
     (problem,) = engine_problems(replace(device, is_fallback=True), idle_dispatcher())
     assert problem == 'engine.device is "cuda". No NVIDIA driver was found. Running on the CPU.'
+
+
+def test_a_gpu_that_failed_in_use_is_a_problem_whatever_was_asked_for() -> None:
+    gpu = replace(cpu(callers=2), kind="cuda", name="Test GPU", provider="CUDAExecutionProvider")
+    (problem,) = engine_problems(cpu_instead(gpu, "CUDA failure 700."), idle_dispatcher())
+    assert problem.startswith("Test GPU failed: CUDA failure 700. Running on the CPU.")
 
 
 def test_a_batch_that_does_not_end_is_a_problem_until_it_ends() -> None:

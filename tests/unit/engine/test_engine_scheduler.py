@@ -13,6 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from emberd.engine.events import (
     BatchDone,
     BatchFailed,
+    BudgetLowered,
     CallerDied,
     CallerReady,
     CloseModel,
@@ -158,6 +159,16 @@ def test_running_out_of_memory_halves_the_budget_for_good() -> None:
     assert [bench.settled[text] for text in texts] == [VECTOR] * 10
     bench.queue(*[10] * 10)
     assert len(bench.ran[-1].texts) == 5
+
+
+def test_a_model_on_a_slower_device_gets_smaller_batches() -> None:
+    bench = Bench(budget=100)
+    bench.post(BudgetLowered("m", 40))
+    bench.queue(*[10] * 10)
+    assert len(bench.ran[-1].texts) == 4
+    bench.post(BudgetLowered("m", 90))
+    bench.post(BudgetLowered("another", 1))
+    assert (bench.scheduler.budget("m"), bench.scheduler.budget("another")) == (40, 0)
 
 
 def test_a_text_too_large_for_memory_by_itself_fails_alone() -> None:

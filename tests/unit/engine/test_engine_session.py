@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from array import array
 
 import numpy as np
@@ -23,3 +25,9 @@ def test_rows_are_padded_at_their_end_and_masked(rows: list[list[int]]) -> None:
     assert ids.tolist() == [row + [5] * (width - len(row)) for row in rows]
     assert mask.tolist() == [[1] * len(row) + [0] * (width - len(row)) for row in rows]
     assert (ids.dtype, mask.dtype) == (np.int64, np.int64)
+
+
+def test_running_a_model_does_not_need_what_builds_models() -> None:
+    code = "import emberd.engine.session, sys; print('onnx' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
