@@ -29,6 +29,8 @@ class Backend:
     dim = 3
     equal_only = False
     part_chars = 1_000
+    batch_tokens = 0
+    note = ""
 
     def __init__(self) -> None:
         self.is_closed = False
