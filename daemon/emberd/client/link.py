@@ -34,6 +34,9 @@ _READ_BYTES: Final = 1 << 18  # a system's socket holds no more
 # A sender that found no room looks this often whether it has to read, too.
 _ROOM_CHECK_S: Final = 0.1
 _FOR_EVER: Final = -1.0
+_AWAKE_S: Final = 150e-6
+_NAPS: Final = 8
+_give_way = getattr(os, "sched_yield", lambda: None)  # not everywhere
 # A signal that comes just before a thread goes to sleep does not wake it: Ctrl-C is seen by then.
 _SIGNAL_CHECK_S: Final = 0.5
 
@@ -80,6 +83,7 @@ class Link:
         self._mutex = threading.RLock()
         self._sending = threading.RLock()
         self._turns = Turns(self._mutex)
+        self._naps = 0  # waits that go to sleep at once, since the last was too long for waking
         self._buffer = memoryview(bytearray(_READ_BYTES))  # the leader's
         self._pid = os.getpid()
         self._users = 0  # threads in a system call on the socket
@@ -257,7 +261,18 @@ class Link:
 
     def _readable(self, deadline: float | None) -> int:
         """The same of reading, for the leader: to make a new object takes as long as to ask."""
-        return _polled(self._reads, deadline)
+        if self._naps:
+            self._naps -= 1
+            return _polled(self._reads, deadline)
+        # A cached text is answered before a processor that went to sleep is awake again.
+        until = time.perf_counter() + _AWAKE_S
+        while True:
+            if found := self._reads.poll(0):
+                return found[0][1]
+            if time.perf_counter() >= until:
+                self._naps = _NAPS
+                return _polled(self._reads, deadline)
+            _give_way()
 
     # -- sending
 
