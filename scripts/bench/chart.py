@@ -16,6 +16,7 @@ _WIDTH = 760
 _BAR, _GAP, _TOP = 22, 10, 44
 _LABELS, _NUMBERS = 230, 90
 _PLOT_HEIGHT, _MARGIN = 250, 60
+_LINE = 15
 _INK, _MUTED = "#57606a", "#8c959f"  # both readable on white and on black
 _OURS, _THEIRS = "#e8590c", "#868e96"
 _COLOURS = ("#e8590c", "#1c7ed6", "#2f9e44", "#ae3ec9")
@@ -101,12 +102,17 @@ def _plot(title: str, lines: Mapping[str, Points], top: int) -> list[str]:
     for power in xs:
         x, _ = at(10.0**power, 10.0 ** ys[0])
         parts.append(_text(x, bottom + 20, f"{10**power:,}", anchor="middle"))
+    labels = []
     for colour, (name, points) in zip(_COLOURS, lines.items(), strict=False):
         places = [at(x, y) for x, y in points]
         way = "L".join(f"{x:.1f} {y:.1f}" for x, y in places)
         parts.append(f"<path d='M{way}' fill='none' stroke='{colour}' stroke-width='2'/>")
         parts += [f"<circle cx='{x:.1f}' cy='{y:.1f}' r='3' fill='{colour}'/>" for x, y in places]
-        parts.append(_text(places[-1][0] + 10, places[-1][1] + 4, name, fill=colour))
+        labels.append((places[-1][1] + 4, name, colour))
+    lowest = 0.0
+    for y, name, colour in sorted(labels):
+        lowest = max(y, lowest + _LINE)  # lines may end close to each other
+        parts.append(_text(right + 10, lowest, name, fill=colour))
     return parts
 
 
