@@ -35,8 +35,9 @@ class Names:
         head = f"{self._prefix}:".encode()
         ours = []
         for name in names:
-            namespace, _, key = name.removeprefix(head).rpartition(b":")
-            if name.startswith(head) and b":" not in namespace and key and _HEX.issuperset(key):
+            namespace, colon, key = name.removeprefix(head).rpartition(b":")
+            is_whole = name.startswith(head) and colon and b":" not in namespace
+            if is_whole and key and _HEX.issuperset(key):
                 ours.append(name)
         return ours
 

@@ -6,7 +6,7 @@ import sys
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from redis import exceptions as errors
 from redis.crc import key_slot
@@ -33,6 +33,7 @@ def test_every_namespace_and_key_has_a_name_of_its_own(namespace, key, other, ot
 
 
 @given(namespaces, keys)
+@example("x", b"\0")
 def test_a_name_is_known_as_ours_and_by_no_other_prefix(namespace, key):
     made = Names("e").of(namespace, [key])
     assert Names("e").are_ours(made) == made
