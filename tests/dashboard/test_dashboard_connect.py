@@ -20,6 +20,7 @@ from dashboard_support import (
 
 from emberd_tui.answers import Answer
 from emberd_tui.asks import Ask
+from emberd_tui.recording import read_recording
 from emberd_tui.source import ClientSource
 from emberd_tui.states import Live, NoDaemon, State
 from emberd_tui.view import Prompt, recalled
@@ -47,6 +48,25 @@ class Elsewhere:
         source.answer = answered
         self.sources.append(source)
         return source
+
+
+def recorded_addresses(folder: Path) -> set[str]:
+    files = folder.rglob("*.emberd-recording")
+    return {read_recording(file).header.address for file in files}
+
+
+async def test_a_recording_ends_where_another_daemon_is_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EMBERD_HOME", str(tmp_path))
+    async with running(past(), (160, 48), connect=Elsewhere()) as run:
+        assert " REC " in await run.press("r")
+        screen = await connect_to(run, NEW)
+        assert " REC " not in screen
+        assert "Recorded " in screen
+        assert " REC " in await run.press("r")
+        await run.press("r")
+    assert recorded_addresses(tmp_path) == {OLD, NEW}
 
 
 async def test_history_and_plots_start_anew_and_the_old_connection_is_left() -> None:

@@ -7,10 +7,11 @@ from collections.abc import Callable
 
 import pytest
 from dashboard_support import NOW, SNAPSHOTS, answered, changed, past, running, unanswered
+from msgspec import structs
 from textual.events import MouseScrollDown, Paste
 
 from emberd.errors import EmberdError, InvalidParamsError
-from emberd.wire.insight import TopTexts
+from emberd.wire.insight import RequestRows, TopTexts
 from emberd_tui.answers import Answer
 from emberd_tui.asks import (
     Ask,
@@ -214,6 +215,36 @@ async def test_a_daemon_without_the_method_is_asked_once_and_called_older(name: 
         clock[0] += 5
         assert "not there" in await run.say(Live(SNAPSHOTS[-1], NOW + 5))
         assert len(run.source.asks) == before
+
+
+def with_slow_request(ask: Ask) -> Answer:
+    """The one of the log's last line is among the slow ones."""
+    found = answered(ask)
+    if isinstance(ask, AskRequests) and ask.kind == "slow" and isinstance(found, RequestRows):
+        recent = answered(AskRequests("recent"))
+        assert isinstance(recent, RequestRows)
+        row = structs.replace(recent.requests[0], id=8_331)
+        return structs.replace(found, requests=[*found.requests, row])
+    return found
+
+
+async def test_a_line_of_the_log_leads_to_its_request_and_escape_back() -> None:
+    async with running(LIVE, answer=with_slow_request) as run:
+        assert "request.slow" in await run.press("6", "slash", *"request.slow", "enter")
+        screen = await run.press("g")
+        assert "[2 Requests]" in screen
+        assert "[slow" in screen
+        assert "/#8331" in screen
+        assert "Request 8331 " in screen
+        assert "[6 Logs]" in await run.press("escape")
+
+
+async def test_a_line_that_tells_of_no_request_says_so() -> None:
+    async with running(LIVE, answer=answered) as run:
+        await run.press("6", "slash", *"cache.swept", "enter")
+        screen = await run.press("g")
+        assert "[6 Logs]" in screen
+        assert "tells of no request" in screen
 
 
 async def test_another_daemon_is_asked_again() -> None:

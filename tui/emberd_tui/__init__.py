@@ -66,6 +66,7 @@ def run(
             return DemoSource(interval_s)
         return ClientSource(address, interval_s)
 
+    keymap = key_map(keys or {})  # first: keys that cannot be must leave no empty recording behind
     player = ReplaySource(replay, at=at_s) if replay else None
     source = player or source_of(DEMO_ADDRESS if demo else socket)
     recorder = Recorder(source.address)
@@ -76,7 +77,7 @@ def run(
         ascii=ascii,
         theme=theme,
         panels=load_panels(),
-        keys=key_map(keys or {}),
+        keys=keymap,
         connect=None if player else source_of,
         is_read_only=read_only,
         clock=player.clock if player else time.monotonic,

@@ -52,6 +52,10 @@ class Actions(Shell):
         self.dashboard.pages.open()
         self._change()
 
+    def action_request(self) -> None:
+        self.dashboard.pages.show_request()
+        self._change()
+
     def action_maximise(self) -> None:
         pages = self.dashboard.pages
         if pages.screen == "overview":

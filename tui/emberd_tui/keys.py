@@ -79,7 +79,7 @@ KEYS = (
         "filter",
         ("slash",),
         "words",
-        "Filter by client, method, error",
+        "Filter by client, method, error, #id",
         "Filter",
         1,
         ("requests",),
@@ -117,6 +117,15 @@ KEYS = (
     ),
     Key(
         "level", ("l",), "level", "Least level: debug, info, warning, error", "Level", 2, ("logs",)
+    ),
+    Key(
+        "show_request",
+        ("g",),
+        "request",
+        "The request that the selected line tells of",
+        "Request",
+        4,
+        ("logs",),
     ),
     Key(
         "previous_list",
@@ -285,7 +294,7 @@ KEYS = (
 _LOOKING = frozenset(
     {
         *("quit", "help", "commands", "command", "problems", "close", "theme", "retry", "freeze"),
-        *("screen", "turn", "move", "select", "open", "maximise", "copy"),
+        *("screen", "turn", "move", "select", "open", "request", "maximise", "copy"),
         *("words", "inspect", "level", "kind", "next_sort", "sort"),
         *("zoom", "window", "cursor"),
         *("pause", "skip", "speed", "rewind"),

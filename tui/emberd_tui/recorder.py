@@ -80,6 +80,11 @@ class Recorder:
         file.close()
         return f"Recorded {position(self.seconds)} to {file.path} ({size(file.size_bytes)})."
 
+    def elsewhere(self, address: str) -> str:
+        """Another daemon is shown from here on: a recording of this one ends, as with `stop`."""
+        self._address = address
+        return self.stop()
+
     def take(self, state: State) -> None:
         """The source has said something."""
         if self._file is not None:

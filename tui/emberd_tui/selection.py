@@ -86,6 +86,17 @@ class Selection:
         elif self.spec.opens and found:
             self._change(is_open=True, scroll=0, message=None)
 
+    def show_request(self) -> None:
+        """The request that the selected row tells of, among the slow ones."""
+        found = self.selected()
+        ident = self.spec.request_of(found[1]) if found else None
+        if ident is None:
+            message = "The selected line tells of no request."
+            self._change(message=Message(message, is_error=True))
+        else:
+            self._follow("requests", f"#{ident}")
+            self._change(kind="slow", selected=f"request {ident}")
+
     def close(self) -> bool:
         """Close what is open, the innermost first; False where there was nothing."""
         view = self.view

@@ -132,9 +132,12 @@ class Shell(App[int]):
             self.dashboard.pages.say(exc.message, is_error=True)
         else:
             self.workers.cancel_group(self, _OF_THE_DAEMON)
+            said = self._recorder.elsewhere(source.address)
             self._source = source
             self.dashboard = self.dashboard.elsewhere(source.address, can_start=source.can_start)
             self._start_following()
+            if said:
+                self._say(said)
         self._repaint()
 
     def _tick(self) -> None:

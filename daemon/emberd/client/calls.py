@@ -104,9 +104,8 @@ class Call:
         return (yield from self.finish())
 
     def try_once(self, link: Link) -> Any:
-        """The result of one try on an open connection, without any steps: for the blocking client,
-        whose most frequent call this makes a third quicker. After an EmberdError go on with
-        `try_again`."""
+        """The result of one try on an open connection, without any steps: for the blocking client's
+        most frequent call. After an EmberdError go on with `try_again`."""
         if self._timeout_s is not None:
             self._deadline = time.monotonic() + self._timeout_s
         self._ticket = link.start(self._method, self._wire_params(), self._deadline)

@@ -125,7 +125,7 @@ class Client(CollectionCalls):
 
     def _embed_at_once(self, texts: str | Iterable[str]) -> NDArray[np.float32] | None:
         """A call as most are: few texts, no options, a connection that is there. None for others,
-        which need what costs this one half its time."""
+        which need what would only cost this one time."""
         link = self._own_link()
         if link is None or not link.is_open or self._direct.is_possible:
             return None

@@ -49,5 +49,11 @@ def _wants(frame: Frame) -> tuple[AskLogs, ...]:
 
 
 LOGS = Spec(
-    rows=_rows, wants=_wants, opens=True, words="filter", is_tail=True, sorts=tuple(_ORDERS)
+    rows=_rows,
+    wants=_wants,
+    opens=True,
+    words="filter",
+    is_tail=True,
+    sorts=tuple(_ORDERS),
+    request_of=lambda row: row.data.fields.get("request"),
 )

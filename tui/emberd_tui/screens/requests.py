@@ -37,7 +37,13 @@ def _rows(frame: Frame) -> Sequence[Row]:
     shown = [
         row
         for row in (page.requests if page else ())
-        if is_match(view.text, row.client or f"client {row.client_id}", row.method, row.error or "")
+        if is_match(
+            view.text,
+            f"#{row.id}",
+            row.client or f"client {row.client_id}",
+            row.method,
+            row.error or "",
+        )
     ]
     # The daemon's own order first: the newest of `recent`, the longest of `slowest`.
     ordered = sorted(shown, key=_ORDERS[REQUESTS.sorts[view.sort]])

@@ -31,6 +31,8 @@ class Spec:
     """What `/` asks for."""
     is_picking: Callable[[Frame], bool] = lambda _: False
     """The rows are hits of a search and not the screen's own."""
+    request_of: Callable[[Row], object] = lambda _: None
+    """The id of the request that a row tells of; None where it tells of none."""
     leads: Callable[[Row], tuple[ScreenName, str]] | None = None
     """Enter goes to another screen with these words instead."""
     is_optional: bool = False
