@@ -57,16 +57,16 @@ def test_a_slow_request_is_listed_and_logged_under_one_number(make_daemon: MakeD
     daemon = make_daemon(EMBERD_LOG__SLOW_MS="1")
     assert daemon.start()["state"] == "ready"
     with daemon.client(name="patient") as client:
-        client.embed([f"a text of some length, number {number}" for number in range(200)])
+        client.embed([f"a text of some length, number {number}" for number in range(100)])
         (row,) = client.requests("slow", client="PATIENT", method="embed").requests
         (line,) = client.log_lines(contains=f"request={row.id}").lines
-        assert (row.texts, row.computed, row.error) == (200, 200, "")
+        assert (row.texts, row.computed, row.error) == (100, 100, "")
         assert client.requests("slowest").requests[0].id == row.id
     assert line.event == "request.slow"
     assert line.fields["request"] == row.id
     assert line.fields["client"] == "patient"
     daemon.stop()
-    assert re.search(rf"request\.slow .* request={row.id} client=patient texts=200", daemon.log())
+    assert re.search(rf"request\.slow .* request={row.id} client=patient texts=100", daemon.log())
 
 
 def test_a_request_that_was_computed_has_its_stages(client: Client) -> None:

@@ -20,7 +20,7 @@ from emberd.client.direct import Direct
 from emberd.client.embedding import EmbedOptions, IterOptions
 from emberd.client.failures import closed, late
 from emberd.client.opening import Autostart, door_of
-from emberd.client.replies import embed_result
+from emberd.client.replies import bare_vectors
 from emberd.client.results import EmbedResult, PluginInfo
 from emberd.client.settings import ClientSettings, Timeout
 from emberd.client.steps import Await, Greet, Start, Step, Steps, Work
@@ -320,7 +320,7 @@ class AsyncClient(AsyncCollectionCalls):
 
     async def _finished(self, pipeline: embedding.Pipeline) -> NDArray[np.float32]:
         chunk, result = await self._run(pipeline.finish())
-        return embed_result(result, len(chunk.texts), is_bare=True).vectors
+        return bare_vectors(result, len(chunk.texts))
 
     async def _run(self, steps: Steps[T]) -> T:
         """Carry out the steps of a call."""

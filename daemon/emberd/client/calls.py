@@ -108,20 +108,12 @@ class Call:
         most frequent call. After an EmberdError go on with `try_again`."""
         if self._timeout_s is not None:
             self._deadline = time.monotonic() + self._timeout_s
-        self._ticket = link.start(self._method, self._wire_params(), self._deadline)
-        try:
-            return self._ticket.wait(self._deadline)
-        except EmberdError:
-            raise
-        except BaseException:  # Ctrl-C
-            self.abandon()
-            raise
+        return link.ask(self._method, self._wire_params(), self._deadline)
 
     def try_again(self, error: EmberdError) -> Steps[Any]:
         """What follows the error of `try_once`: the result of another try, or the error."""
         if isinstance(error, DeadlineExceededError):
             self._raise_timeout(error)
-        self.abandon()
         yield from self._pause(error)
         yield from self._send()
         return (yield from self.finish())

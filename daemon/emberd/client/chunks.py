@@ -14,10 +14,11 @@ from emberd.wire.hello import ServerLimits
 __all__ = ["Chunk", "ChunkPlan", "Chunker", "achunks", "check_texts", "chunks", "cut"]
 
 # Far below the daemon's limits: each answered chunk moves a progress line, frees its memory and
-# starts its timeout anew. Eight in flight are 4,096 texts, enough for batches of equal length.
-_TEXTS: Final = 512
+# starts its timeout anew. While one is read the daemon makes the next, so they are not large
+# either; 32 in flight are 4,096 texts, enough for batches of equal length.
+_TEXTS: Final = 128
 _CHUNK_BYTES: Final = 2 << 20
-_IN_FLIGHT: Final = 8
+_IN_FLIGHT: Final = 32
 _ENVELOPE_BYTES: Final = 16_384  # for all of a request that is not text
 _HEADER_BYTES: Final = 5
 _UTF8_BYTES: Final = 4  # of one code point, at most

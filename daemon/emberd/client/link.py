@@ -34,8 +34,9 @@ _READ_BYTES: Final = 1 << 18  # a system's socket holds no more
 # A sender that found no room looks this often whether it has to read, too.
 _ROOM_CHECK_S: Final = 0.1
 _FOR_EVER: Final = -1.0
-_AWAKE_S: Final = 150e-6
-_NAPS: Final = 8
+_AWAKE_S: Final = 400e-6  # 64 cached texts take 150
+_FEWEST_NAPS: Final = 8
+_MOST_NAPS: Final = 64
 _give_way = getattr(os, "sched_yield", lambda: None)  # not everywhere
 # A signal that comes just before a thread goes to sleep does not wake it: Ctrl-C is seen by then.
 _SIGNAL_CHECK_S: Final = 0.5
@@ -56,10 +57,7 @@ class LinkTicket(Sleeper):
     def wait(self, deadline: float | None) -> Any:
         """The result. Raises the reply's error, ConnectionLostError, RequestTimeoutError."""
         self.link.wait(self, deadline)
-        reply: Reply = self.reply
-        if reply.error is not None:
-            raise reply.error
-        return reply.result
+        return _result(self)
 
     def abandon(self) -> None:
         """Nobody waits any more."""
@@ -84,6 +82,7 @@ class Link:
         self._sending = threading.RLock()
         self._turns = Turns(self._mutex)
         self._naps = 0  # waits that go to sleep at once, since the last was too long for waking
+        self._next_naps = _FEWEST_NAPS
         self._buffer = memoryview(bytearray(_READ_BYTES))  # the leader's
         self._pid = os.getpid()
         self._users = 0  # threads in a system call on the socket
@@ -95,6 +94,33 @@ class Link:
     def is_open(self) -> bool:
         """False once the connection is lost or closed."""
         return self._loss is None
+
+    def ask(self, method: str, params: Mapping[str, Any], deadline: float | None) -> Any:
+        """The result of a request, with one way through the locks where no other thread uses the
+        link. Raises what `start` and a ticket's `wait` raise; nothing is under way then."""
+        ticket = LinkTicket(self, method)
+        try:
+            if data := self._begin_alone(ticket, params):
+                try:
+                    self._send(data, ticket, deadline)
+                    while ticket.reply is None:
+                        if not self._readable(deadline):
+                            raise late(method)
+                        self._read()
+                finally:
+                    self._end_alone()
+            else:
+                self._start(ticket, params, deadline)
+                self.wait(ticket, deadline)
+        except BaseException as exc:
+            if ticket.is_sent:
+                ticket.abandon()
+            elif not isinstance(exc, EmberdError):  # Ctrl-C; part of it may be on its way
+                self.close(lost("sending was interrupted"))
+            if self._turns.leader == threading.get_ident():  # Ctrl-C before it could be given back
+                self.close(lost("reading was interrupted"))
+            raise
+        return _result(ticket)
 
     def start(self, method: str, params: Mapping[str, Any], deadline: float | None) -> LinkTicket:
         """Send a request. Raises ConnectionLostError, RequestTimeoutError, InvalidParamsError."""
@@ -197,6 +223,26 @@ class Link:
         if self._loss is not None:
             raise copy_of(self._loss)
 
+    def _begin_alone(self, ticket: LinkTicket, params: Mapping[str, Any]) -> bytes:
+        """Lead before sending: the bytes of the request. None while others use the link, or in a
+        child of its process."""
+        with self._mutex:
+            self._check_open()
+            if self._users or self._given_up or self._pid != os.getpid():
+                return b""
+            ticket.msgid, data = self._connection.request(ticket.method, params, ticket)
+            self._turns.leader = threading.get_ident()
+            self._users = 1
+            return data
+
+    def _end_alone(self) -> None:
+        with self._mutex:
+            self._users -= 1
+            is_last = not self._users and self._loss is not None
+            self._turns.resign()
+        if is_last:
+            self._sock.close()
+
     # -- reading
 
     def _read_for(self, ticket: LinkTicket, deadline: float | None) -> None:
@@ -268,9 +314,11 @@ class Link:
         until = time.perf_counter() + _AWAKE_S
         while True:
             if found := self._reads.poll(0):
+                self._next_naps = _FEWEST_NAPS
                 return found[0][1]
             if time.perf_counter() >= until:
-                self._naps = _NAPS
+                self._naps = self._next_naps
+                self._next_naps = min(2 * self._naps, _MOST_NAPS)
                 return _polled(self._reads, deadline)
             _give_way()
 
@@ -289,9 +337,10 @@ class Link:
             self._leave()
 
     def _send(self, data: bytes, ticket: LinkTicket, deadline: float | None) -> None:
-        left_s = _left_s(deadline)
         try:
-            if self._sending.acquire(timeout=_FOR_EVER if left_s is None else left_s):
+            if self._sending.acquire(blocking=False) or self._sending.acquire(
+                timeout=_timeout_s(deadline)
+            ):
                 self._write(data, ticket, deadline)
                 return
         finally:
@@ -302,11 +351,11 @@ class Link:
         raise late(ticket.method)
 
     def _write(self, data: bytes, ticket: LinkTicket, deadline: float | None) -> None:
-        view = memoryview(data)
+        sent = 0
         try:
-            while view:
+            while sent < len(data):
                 try:
-                    view = view[self._sock.send(view) :]
+                    sent += self._sock.send(memoryview(data)[sent:] if sent else data)
                 except BlockingIOError:
                     self._wait_for_room(ticket.method, deadline)
             ticket.is_sent = True
@@ -346,6 +395,19 @@ class Link:
         finally:
             if is_mine(self._sending):
                 self._sending.release()
+
+
+def _result(ticket: LinkTicket) -> Any:
+    reply: Reply = ticket.reply
+    if reply.error is not None:
+        raise reply.error
+    return reply.result
+
+
+def _timeout_s(deadline: float | None) -> float:
+    """For a lock."""
+    left_s = _left_s(deadline)
+    return _FOR_EVER if left_s is None else left_s
 
 
 def _polled(poll: select.poll, deadline: float | None) -> int:

@@ -21,7 +21,16 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["embed_result", "merged", "moved", "moved_row", "read", "room_for", "vectors_of"]
+__all__ = [
+    "bare_vectors",
+    "embed_result",
+    "merged",
+    "moved",
+    "moved_row",
+    "read",
+    "room_for",
+    "vectors_of",
+]
 
 T = TypeVar("T")
 
@@ -109,6 +118,13 @@ def embed_result(
         errors=reply.errors,
         instead_of=reply.instead_of,
     )
+
+
+def bare_vectors(value: Any, rows: int) -> NDArray[np.float32]:
+    """The vectors of one `embed` request alone. Raises as `embed_result` does for a bare one."""
+    if type(value) is dict and not value.get("instead_of"):
+        return vectors_of(value.get("vectors"), rows)
+    return embed_result(value, rows, is_bare=True).vectors
 
 
 def merged(parts: list[EmbedResult], whole: NDArray[np.float32] | None = None) -> EmbedResult:

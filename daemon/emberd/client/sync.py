@@ -20,7 +20,7 @@ from emberd.client.embedding import EmbedOptions, IterOptions
 from emberd.client.failures import closed, late
 from emberd.client.link import Link, LinkTicket
 from emberd.client.opening import Autostart, door_of
-from emberd.client.replies import embed_result
+from emberd.client.replies import bare_vectors
 from emberd.client.results import EmbedResult, PluginInfo
 from emberd.client.settings import ClientSettings, Timeout
 from emberd.client.steps import Await, Greet, Start, Step, Steps, Work
@@ -141,7 +141,7 @@ class Client(CollectionCalls):
             result = call.try_once(link)
         except EmberdError as exc:
             result = self._run(call.try_again(exc))
-        return embed_result(result, len(listed), is_bare=True).vectors
+        return bare_vectors(result, len(listed))
 
     def embed_detailed(
         self,
@@ -338,7 +338,7 @@ class Client(CollectionCalls):
 
     def _finished(self, pipeline: embedding.Pipeline) -> NDArray[np.float32]:
         chunk, result = self._run(pipeline.finish())
-        return embed_result(result, len(chunk.texts), is_bare=True).vectors
+        return bare_vectors(result, len(chunk.texts))
 
     def _run(self, steps: Steps[T]) -> T:
         """Carry out the steps of a call."""

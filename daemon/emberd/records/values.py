@@ -91,8 +91,10 @@ def kept_values(values: Sequence[bytes], dim: int, dtype: Dtype) -> tuple[bytes,
         return values[0][:-_TAIL_BYTES], tail & MAX_TOKENS, [0] if tail > MAX_TOKENS else []
     rows = np.frombuffer(b"".join(values), _row(dim, dtype))
     tails = rows["tail"]
-    tokens = int(np.add.reduce(tails & np.uint32(MAX_TOKENS), dtype=np.int64))
-    cut = np.flatnonzero(tails & _TRUNCATED).tolist() if tails.max() > MAX_TOKENS else []
+    tokens, cut = int(np.add.reduce(tails, dtype=np.int64)), []
+    if tokens > MAX_TOKENS:  # else no text is marked
+        tokens = int(np.add.reduce(tails & np.uint32(MAX_TOKENS), dtype=np.int64))
+        cut = np.flatnonzero(tails & _TRUNCATED).tolist()
     return rows["vector"].tobytes(), tokens, cut
 
 

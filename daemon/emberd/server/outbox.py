@@ -10,6 +10,8 @@ from emberd.config import LimitSettings
 __all__ = ["Outbox"]
 
 _HIGH_WATER_BYTES = 1 << 20
+# From here on a peer has enough to read while the next reply is made.
+_PIECE_BYTES = 1 << 16
 
 
 class Outbox:
@@ -32,6 +34,7 @@ class Outbox:
         self._on_flushed = on_flushed
         self._on_cut_off = on_cut_off
         self._waiting: list[bytes] = []
+        self._waiting_bytes = 0
         self._is_flush_due = False
         self._unread_bytes = 0
         self._timer: asyncio.TimerHandle | None = None
@@ -43,8 +46,11 @@ class Outbox:
         return bool(self._waiting)
 
     def add(self, data: bytes) -> None:
-        """Take a message; it is written with the next `flush`."""
+        """Take a message; it is written with the next `flush`, which many bytes do not wait for."""
         self._waiting.append(data)
+        self._waiting_bytes += len(data)
+        if self._waiting_bytes >= _PIECE_BYTES:
+            self.flush()
 
     def flush_soon(self) -> None:
         """Flush once the replies of this turn of the event loop are all here."""
@@ -60,6 +66,7 @@ class Outbox:
             return
         data = waiting[0] if len(waiting) == 1 else b"".join(waiting)
         waiting.clear()
+        self._waiting_bytes = 0
         if self._transport.is_closing():
             return
         self._transport.write(data)
@@ -81,6 +88,7 @@ class Outbox:
     def close(self) -> None:
         """The connection is gone."""
         self._waiting.clear()
+        self._waiting_bytes = 0
         self._stop_timer()
 
     def _watch(self) -> None:

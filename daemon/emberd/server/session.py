@@ -19,6 +19,7 @@ from emberd.errors import (
     InternalError,
     ShuttingDownError,
 )
+from emberd.server.awake import Awake
 from emberd.server.outbox import Outbox
 from emberd.server.peer import is_same_user, peer_of
 from emberd.service.api import METHODS
@@ -54,6 +55,8 @@ class Shared:
     """A request was answered: whoever drains looks again."""
     requests: RequestLog
     """Where requests are listed."""
+    awake: Awake
+    """Stays so for a moment after each request."""
     observation: Observation | None = None
     """Who is told of requests."""
 
@@ -120,6 +123,7 @@ class Session(asyncio.Protocol):
         self._backlog.extend(self._connection.receive(data))
         if not self._is_turn_due:
             self._turn()
+        self._shared.awake.heard()
 
     def eof_received(self) -> None:
         """The peer has gone: MessagePack-RPC has no half-open clients, and its work is dropped."""
@@ -225,6 +229,7 @@ class Session(asyncio.Protocol):
             self._turn_soon()
         else:
             self._adjust_reading()
+        self._shared.awake.heard()
 
     def _why_cancelled(self) -> EmberdError:
         if self._is_giving_up:
@@ -251,6 +256,8 @@ class Session(asyncio.Protocol):
         except EmberdError as exc:
             self._fail(request, exc, started, number, trace)
         else:
+            if trace is None and not self._backlog:
+                self._outbox.flush()  # the peer reads while we count
             self._ended(request.method, started, number, trace, result=result)
 
     def _fail(

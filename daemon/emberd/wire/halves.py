@@ -15,7 +15,9 @@ __all__ = ["widened"]
 _SHIFT: Final = 13
 _SIGN_AND_BITS: Final = np.int32(-0x7000_2000)  # 0x8FFFE000: without the sign's copies
 _SCALE: Final = np.float32(2.0**112)
-_INFINITY: Final = np.float32(2.0**16)  # what the bits of an infinity come out as
+# The bits of an infinity, which would come out as a number, and those of a negative one.
+_INFINITY: Final = 0x7C00
+_LEAST: Final = 0xFC00
 _SMALLEST: Final = np.array([1 << _SHIFT], np.int32).view(np.float32)
 _FEW: Final = 1_024
 
@@ -24,8 +26,10 @@ def widened(halves: NDArray[Any], out: NDArray[np.float32] | None = None) -> NDA
     """An array of the same shape and numbers: a new one, or `out`. Both arrays are contiguous, and
     `halves` is little-endian float16."""
     if out is None:
+        if halves.size < _FEW:
+            return halves.astype(np.float32)
         out = np.empty(halves.shape, np.float32)
-    if halves.size < _FEW or not _keeps_subnormals():
+    if halves.size < _FEW or not _keeps_subnormals() or _has_infinities(halves):
         out[...] = halves
         return out
     bits = out.view(np.int32)
@@ -33,9 +37,13 @@ def widened(halves: NDArray[Any], out: NDArray[np.float32] | None = None) -> NDA
     np.left_shift(bits, _SHIFT, out=bits)
     np.bitwise_and(bits, _SIGN_AND_BITS, out=bits)
     np.multiply(out, _SCALE, out=out)
-    if out.max() >= _INFINITY or out.min() <= -_INFINITY:
-        out[...] = halves
     return out
+
+
+def _has_infinities(halves: NDArray[Any]) -> bool:
+    """Or what is not a number. NumPy finds the largest integer's place sooner than the integer."""
+    signed, unsigned = halves.reshape(-1).view("<i2"), halves.reshape(-1).view("<u2")
+    return bool(signed[signed.argmax()] >= _INFINITY or unsigned[unsigned.argmax()] >= _LEAST)
 
 
 def _keeps_subnormals() -> bool:

@@ -110,7 +110,7 @@ def test_ctrl_c_in_a_large_call_gives_up_all_its_parts(
 
     job = in_thread(interrupt)
     with pytest.raises(KeyboardInterrupt):
-        blocking.embed([str(number) for number in range(1_200)])
+        blocking.embed([str(number) for number in range(300)])
     job.result()
     daemon.wait_until(lambda: len(daemon.cancelled) == 3)
     assert blocking.ping() == "pong"
