@@ -35,8 +35,6 @@ _READ_BYTES: Final = 1 << 18  # a system's socket holds no more
 _ROOM_CHECK_S: Final = 0.1
 _FOR_EVER: Final = -1.0
 _AWAKE_S: Final = 400e-6  # 64 cached texts take 150
-_FEWEST_NAPS: Final = 8
-_MOST_NAPS: Final = 64
 _give_way = getattr(os, "sched_yield", lambda: None)  # not everywhere
 # A signal that comes just before a thread goes to sleep does not wake it: Ctrl-C is seen by then.
 _SIGNAL_CHECK_S: Final = 0.5
@@ -81,8 +79,7 @@ class Link:
         self._mutex = threading.RLock()
         self._sending = threading.RLock()
         self._turns = Turns(self._mutex)
-        self._naps = 0  # waits that go to sleep at once, since the last was too long for waking
-        self._next_naps = _FEWEST_NAPS
+        self._is_brisk = True  # the last wait was short enough to stay awake for
         self._buffer = memoryview(bytearray(_READ_BYTES))  # the leader's
         self._pid = os.getpid()
         self._users = 0  # threads in a system call on the socket
@@ -307,20 +304,16 @@ class Link:
 
     def _readable(self, deadline: float | None) -> int:
         """The same of reading, for the leader: to make a new object takes as long as to ask."""
-        if self._naps:
-            self._naps -= 1
-            return _polled(self._reads, deadline)
+        started = time.perf_counter()
         # A cached text is answered before a processor that went to sleep is awake again.
-        until = time.perf_counter() + _AWAKE_S
-        while True:
+        while self._is_brisk:
             if found := self._reads.poll(0):
-                self._next_naps = _FEWEST_NAPS
                 return found[0][1]
-            if time.perf_counter() >= until:
-                self._naps = self._next_naps
-                self._next_naps = min(2 * self._naps, _MOST_NAPS)
-                return _polled(self._reads, deadline)
+            self._is_brisk = time.perf_counter() < started + _AWAKE_S
             _give_way()
+        events = _polled(self._reads, deadline)
+        self._is_brisk = time.perf_counter() < started + _AWAKE_S
+        return events
 
     # -- sending
 

@@ -7,6 +7,7 @@ woken some 20 us later, 60 in a virtual machine, which is longer than a cached t
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import time
 from collections.abc import Callable
@@ -16,8 +17,6 @@ from typing import Final
 
 __all__ = ["Awake", "Place", "move_elsewhere", "processor"]
 
-_FEWEST_RESTS: Final = 8
-_MOST_RESTS: Final = 64
 # Giving way takes 0.3 us where no other thread wants the processor.
 _ALONE_S: Final = 5e-6
 _CROWDED: Final = 3
@@ -64,11 +63,11 @@ class Place:
 
 
 class Awake:
-    """Keeps the loop polling for `awake_s` after a request; for the loop's thread alone.
+    """Keeps the loop polling for `awake_s` after an answer; for the loop's thread alone.
 
-    Where nothing comes in that time, it rests for the next 8 requests, then for 16, at most for 64:
-    a client that asks now and then costs next to nothing. It also rests while `is_working` says
-    that the processors are needed, and where there is only one.
+    It does so where the request that was answered came that soon after an answer, too: who asks
+    now and then costs nothing. It sleeps while `is_working` says that the processors are needed,
+    and where there is only one.
     """
 
     def __init__(
@@ -80,44 +79,33 @@ class Awake:
         processors: int | None = None,
         place: Place | None = None,
     ) -> None:
-        is_alone = (_processors() if processors is None else processors) < 2
-        self._awake_s = 0.0 if is_alone else awake_s
+        self._awake_s = awake_s
         self._is_working = is_working
         self._clock = clock
         self._place = place
-        self._until = 0.0
-        self._is_first = False
-        self._rests = 0
-        self._next_rests = _FEWEST_RESTS
+        self._is_alone = (_processors() if processors is None else processors) < 2
+        self._is_brisk = False
+        self._until = -math.inf
         self.is_polling = False
 
-    def heard(self) -> None:
-        """Something came from a client and was seen to."""
-        if self.is_polling:
-            self._is_first = False
-        elif self._rests:
-            self._rests -= 1
-            return
-        elif not self._awake_s or self._is_working():
-            return
-        else:
-            self._place = self._place or Place()
-            self.is_polling = self._is_first = True
-            asyncio.get_running_loop().call_soon(self._poll, self._place)
+    def asked(self) -> None:
+        """A request has come."""
+        self._is_brisk = self._clock() < self._until
+
+    def answered(self) -> None:
+        """A request has been answered, or seen to."""
         self._until = self._clock() + self._awake_s
+        if self._is_brisk and not (self.is_polling or self._is_alone or self._is_working()):
+            self._place = self._place or Place()
+            self.is_polling = True
+            asyncio.get_running_loop().call_soon(self._poll, self._place)
 
     def _poll(self, place: Place) -> None:
-        if self._is_working():
-            self.is_polling = False
-        elif self._clock() < self._until:
+        if self._clock() < self._until and not self._is_working():
             place.give_way()
             asyncio.get_running_loop().call_soon(self._poll, place)
         else:
             self.is_polling = False
-            self._rests = self._next_rests if self._is_first else 0
-            self._next_rests = (
-                min(2 * self._next_rests, _MOST_RESTS) if self._is_first else _FEWEST_RESTS
-            )
 
 
 def move_elsewhere() -> None:

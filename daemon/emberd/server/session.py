@@ -120,10 +120,11 @@ class Session(asyncio.Protocol):
         self._shared.opened(self)
 
     def data_received(self, data: bytes) -> None:
+        self._shared.awake.asked()
         self._backlog.extend(self._connection.receive(data))
         if not self._is_turn_due:
             self._turn()
-        self._shared.awake.heard()
+        self._shared.awake.answered()
 
     def eof_received(self) -> None:
         """The peer has gone: MessagePack-RPC has no half-open clients, and its work is dropped."""
@@ -229,7 +230,7 @@ class Session(asyncio.Protocol):
             self._turn_soon()
         else:
             self._adjust_reading()
-        self._shared.awake.heard()
+        self._shared.awake.answered()
 
     def _why_cancelled(self) -> EmberdError:
         if self._is_giving_up:

@@ -3,11 +3,15 @@
 Each program runs in an environment and a process of its own, is used as its documentation shows,
 and tokenises, too. All of them take turns within one run. The vectors are compared first: float32
 must agree to 0.9999, bfloat16 to 0.999, and int8 to 0.99 (`precision` looks at it closely).
+
+How far a ratio can go is the processor's: `products` takes, in the same turns, the time of the
+matrix products alone for as many tokens.
 """
 
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -20,6 +24,7 @@ from bench.figures import Bar, Figure, at_least, ratios
 from bench.pairs import interleaved, timed
 from bench.peers.folder import write_model_folder
 from bench.peers.process import started
+from bench.products import Products
 from bench.texts import TextMaker
 from emberd.models import ModelStore, pull
 
@@ -80,26 +85,40 @@ def run(bench: Bench) -> list[Figure]:
                 peers.append((candidate, peer))
         if not peers:
             raise LeftOutError("none of the other programs can be installed here")
-        ours_s, int8_s, *theirs_s = interleaved(
+        tokens = engine.tokenise(texts)
+        limits = [
+            stack.enter_context(Products(bench.model, precision)) for precision in ("exact", "int8")
+        ]
+        ours_s, int8_s, limit_s, int8_limit_s, *theirs_s = interleaved(
             bench.few_rounds,
             timed(lambda: engine.embed(texts)),
             timed(lambda: quick.embed(texts)),
+            *[timed(partial(limit.multiply, tokens)) for limit in limits],
             *[partial(peer.seconds, texts) for _, peer in peers],
         )
     figures = [
         Figure("emberd, exact", "texts/s", tuple(count / each for each in ours_s)),
+        Figure("its matrix products alone", "%", _percent(limit_s, ours_s)),
         Figure("emberd, int8", "texts/s", tuple(count / each for each in int8_s)),
+        Figure("its int8 products alone", "%", _percent(int8_limit_s, int8_s)),
     ]
     for (candidate, _), seconds in zip(peers, theirs_s, strict=True):
         speeds = tuple(count / each for each in seconds)
         figures += [
             Figure(f"emberd / {candidate.name}", "x", ratios(seconds, ours_s), candidate.bar),
+            Figure(f"products alone / {candidate.name}", "x", ratios(seconds, limit_s)),
             Figure(
                 f"emberd int8 / {candidate.name}", "x", ratios(seconds, int8_s), candidate.int8_bar
             ),
+            Figure(f"int8 products alone / {candidate.name}", "x", ratios(seconds, int8_limit_s)),
             Figure(candidate.name, "texts/s", speeds),
         ]
     return figures
+
+
+def _percent(part_s: Sequence[float], whole_s: Sequence[float]) -> tuple[float, ...]:
+    """The share of the time."""
+    return tuple(100 * share for share in ratios(part_s, whole_s))
 
 
 BENCHMARK = Benchmark(

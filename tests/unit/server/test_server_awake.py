@@ -48,68 +48,58 @@ class Loop:
             await asyncio.sleep(0)
         self.clock.now = until
 
-    async def heard_in_vain(self) -> bool:
-        """Whether a lone request kept the loop awake."""
-        self.awake.heard()
+    async def request(self, after_s: float) -> bool:
+        """A request so long after the last answer; whether the loop was awake when it came."""
+        await self.run(after_s)
         was_awake = self.awake.is_polling
-        await self.run(1.0)
+        self.awake.asked()
+        self.awake.answered()
         return was_awake
 
-    async def rests(self) -> int:
-        """Requests until one keeps it awake again."""
-        count = 0
-        while not await self.heard_in_vain():
-            count += 1
-        return count
 
-
-async def test_the_loop_is_awake_for_a_moment_after_a_request() -> None:
+async def test_who_asks_now_and_then_does_not_keep_the_loop_awake() -> None:
     loop = Loop()
-    loop.awake.heard()
+    for _ in range(20):
+        assert not await loop.request(after_s=2 * AWAKE_S)
+        assert not loop.awake.is_polling
+
+
+async def test_the_loop_is_awake_for_who_asks_again_soon() -> None:
+    loop = Loop()
+    was_awake = [await loop.request(after_s=AWAKE_S / 4) for _ in range(10)]
+    assert was_awake == [False] * 2 + [True] * 8
+
+
+async def test_it_sleeps_when_nothing_more_comes() -> None:
+    loop = Loop()
+    for _ in range(5):
+        await loop.request(after_s=AWAKE_S / 4)
     await loop.run(AWAKE_S * 0.9)
     assert loop.awake.is_polling
     await loop.run(AWAKE_S * 0.2)
     assert not loop.awake.is_polling
-
-
-async def test_each_request_keeps_it_awake_anew() -> None:
-    loop = Loop()
-    for _ in range(10):
-        loop.awake.heard()
-        await loop.run(AWAKE_S * 0.9)
-        assert loop.awake.is_polling
-    await loop.run(AWAKE_S)
+    assert not await loop.request(after_s=AWAKE_S * 2)
     assert not loop.awake.is_polling
 
 
-async def test_it_rests_longer_and_longer_after_requests_that_nothing_follows() -> None:
+async def test_an_answer_that_took_long_counts_from_its_end() -> None:
     loop = Loop()
-    assert await loop.heard_in_vain()
-    assert [await loop.rests() for _ in range(5)] == [8, 16, 32, 64, 64]
-
-
-async def test_a_request_that_follows_soon_ends_that() -> None:
-    loop = Loop()
-    assert await loop.heard_in_vain()
-    assert await loop.rests() == 8
-    assert await loop.rests() == 16
-    for _ in range(32):
-        assert not await loop.heard_in_vain()
-    loop.awake.heard()
-    await loop.run(AWAKE_S / 2)
-    loop.awake.heard()
-    await loop.run(1.0)
-    assert await loop.heard_in_vain()
-    assert await loop.rests() == 8
+    for _ in range(3):
+        await loop.run(AWAKE_S / 4)
+        loop.awake.asked()
+        loop.clock.now += 5.0
+        loop.awake.answered()
+    assert loop.awake.is_polling
 
 
 async def test_work_needs_the_processor_more() -> None:
     loop = Loop()
     loop.is_working = True
-    loop.awake.heard()
-    assert not loop.awake.is_polling
+    for _ in range(5):
+        await loop.request(after_s=AWAKE_S / 4)
+        assert not loop.awake.is_polling
     loop.is_working = False
-    loop.awake.heard()
+    await loop.request(after_s=AWAKE_S / 4)
     assert loop.awake.is_polling
     loop.is_working = True
     await asyncio.sleep(0)
@@ -118,8 +108,8 @@ async def test_work_needs_the_processor_more() -> None:
 
 async def test_a_lone_processor_is_the_clients() -> None:
     loop = Loop(processors=1)
-    loop.awake.heard()
-    assert not loop.awake.is_polling
+    for _ in range(5):
+        assert not await loop.request(after_s=AWAKE_S / 4)
 
 
 def moves(place_clock: Clock, times: int) -> int:
