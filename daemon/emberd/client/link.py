@@ -34,7 +34,7 @@ _READ_BYTES: Final = 1 << 18  # a system's socket holds no more
 # A sender that found no room looks this often whether it has to read, too.
 _ROOM_CHECK_S: Final = 0.1
 _FOR_EVER: Final = -1.0
-_AWAKE_S: Final = 400e-6  # 64 cached texts take 150
+_AWAKE_S: Final = 1e-3  # 64 cached texts take 150 us, the first of many thousand 600
 _give_way = getattr(os, "sched_yield", lambda: None)  # not everywhere
 # A signal that comes just before a thread goes to sleep does not wake it: Ctrl-C is seen by then.
 _SIGNAL_CHECK_S: Final = 0.5

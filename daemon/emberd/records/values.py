@@ -82,14 +82,15 @@ def unpack_values(
 
 def kept_values(values: Sequence[bytes], dim: int, dtype: Dtype) -> tuple[bytes, int, list[int]]:
     """The numbers of the vectors as they are kept, row after row; tokens of all; the indexes of
-    truncated ones. Raises ValueError as `unpack_values` does."""
-    size = value_size(dim, dtype)
-    if set(map(len, values)) - {size}:
-        raise ValueError(f"a cached value is not {size} bytes long")
+    truncated ones. For values of the right length: raises ValueError where they do not add up to
+    so many rows."""
+    joined = b"".join(values) if len(values) != 1 else values[0]
+    if len(joined) != len(values) * value_size(dim, dtype):
+        raise ValueError(f"a cached value is not {value_size(dim, dtype)} bytes long")
     if len(values) == 1:
-        tail = int.from_bytes(values[0][-_TAIL_BYTES:], "little")
-        return values[0][:-_TAIL_BYTES], tail & MAX_TOKENS, [0] if tail > MAX_TOKENS else []
-    rows = np.frombuffer(b"".join(values), _row(dim, dtype))
+        tail = int.from_bytes(joined[-_TAIL_BYTES:], "little")
+        return joined[:-_TAIL_BYTES], tail & MAX_TOKENS, [0] if tail > MAX_TOKENS else []
+    rows = np.frombuffer(joined, _row(dim, dtype))
     tails = rows["tail"]
     tokens, cut = int(np.add.reduce(tails, dtype=np.int64)), []
     if tokens > MAX_TOKENS:  # else no text is marked

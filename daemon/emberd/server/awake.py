@@ -19,8 +19,12 @@ __all__ = ["Awake", "Place", "move_elsewhere", "processor"]
 
 # Giving way takes 0.3 us where no other thread wants the processor.
 _ALONE_S: Final = 5e-6
-_CROWDED: Final = 3
+_CROWDED_S: Final = 100e-6
+_FORGOTTEN: Final = 0.99  # of the time that others took, each time that nobody did
 _STAY_S: Final = 1e-3
+# Few texts are answered in some 100 us and read in as many; 128 and more take longer.
+_READING: Final = 4
+_LONG_S: Final = 0.5e-3
 _STAT: Final = Path("/proc/thread-self/stat")
 _PROCESSOR: Final = 36  # counted from the state, which follows the name
 
@@ -44,19 +48,20 @@ class Place:
         self._clock = clock
         self._give_way = give_way or os.sched_yield
         self._move = move or move_elsewhere
-        self._crowded = 0
+        self._waited_s = 0.0
         self._stays_until = 0.0
 
     def give_way(self) -> None:
-        """Let others run here, and move where there are others again and again."""
+        """Let others run here, and move where they do for long, or again and again."""
         started = self._clock()
         self._give_way()
         now = self._clock()
         if now - started < _ALONE_S:
+            self._waited_s *= _FORGOTTEN
             return
-        self._crowded += 1
-        if self._crowded >= _CROWDED and now >= self._stays_until:
-            self._crowded = 0
+        self._waited_s += now - started
+        if self._waited_s >= _CROWDED_S and now >= self._stays_until:
+            self._waited_s = 0.0
             self._stays_until = now + _STAY_S
             with suppress(OSError, ValueError, IndexError):  # it runs on where it is
                 self._move()
@@ -66,8 +71,8 @@ class Awake:
     """Keeps the loop polling for `awake_s` after an answer; for the loop's thread alone.
 
     It does so where the request that was answered came that soon after an answer, too: who asks
-    now and then costs nothing. It sleeps while `is_working` says that the processors are needed,
-    and where there is only one.
+    now and then costs nothing. An answer that took long is read for longer, and waited for. The
+    loop sleeps while `is_working` says that the processors are needed, and where there is only one.
     """
 
     def __init__(
@@ -85,16 +90,20 @@ class Awake:
         self._place = place
         self._is_alone = (_processors() if processors is None else processors) < 2
         self._is_brisk = False
+        self._asked = 0.0
         self._until = -math.inf
         self.is_polling = False
 
     def asked(self) -> None:
         """A request has come."""
-        self._is_brisk = self._clock() < self._until
+        self._asked = self._clock()
+        self._is_brisk = self._asked < self._until
 
     def answered(self) -> None:
         """A request has been answered, or seen to."""
-        self._until = self._clock() + self._awake_s
+        now = self._clock()
+        took_s = min(now - self._asked, _LONG_S)
+        self._until = now + max(self._awake_s, _READING * took_s)
         if self._is_brisk and not (self.is_polling or self._is_alone or self._is_working()):
             self._place = self._place or Place()
             self.is_polling = True

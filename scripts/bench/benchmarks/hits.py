@@ -32,7 +32,7 @@ from emberd.records.mapped import let_go
 __all__ = ["BENCHMARK"]
 
 _POOL = 1_000
-_SIZES = {1: (600, 0.8), 64: (60, 0.75), 1_000: (10, 0.6)}
+_SIZES = {1: (600, 0.8), 64: (100, 0.75), 1_000: (30, 0.6)}
 """Texts of a call: calls of a turn, and the bar of the socket."""
 _DIRECT_BAR = 0.35
 _CONNECTIONS = (1, 8, 64)

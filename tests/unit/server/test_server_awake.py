@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import threading
 
@@ -24,7 +25,10 @@ class Clock:
         return self.now
 
     def give_way(self) -> None:
-        self.now += self.step_s
+        self.wait(self.step_s)
+
+    def wait(self, seconds: float) -> None:
+        self.now += seconds
 
 
 class Loop:
@@ -92,6 +96,20 @@ async def test_an_answer_that_took_long_counts_from_its_end() -> None:
     assert loop.awake.is_polling
 
 
+async def test_an_answer_that_took_some_time_is_waited_for_longer() -> None:
+    loop = Loop()
+    for _ in range(3):
+        await loop.run(2 * AWAKE_S)
+        loop.awake.asked()
+        loop.clock.now += AWAKE_S
+        loop.awake.answered()
+    assert loop.awake.is_polling
+    await loop.run(2 * AWAKE_S)
+    assert loop.awake.is_polling
+    await loop.run(10 * AWAKE_S)
+    assert not loop.awake.is_polling
+
+
 async def test_work_needs_the_processor_more() -> None:
     loop = Loop()
     loop.is_working = True
@@ -127,8 +145,24 @@ def test_a_thread_that_is_alone_stays() -> None:
 
 
 def test_a_thread_that_has_to_wait_again_and_again_moves() -> None:
-    assert moves(Clock(50e-6), 2) == 0
-    assert moves(Clock(50e-6), 10) == 1
+    assert moves(Clock(30e-6), 3) == 0
+    assert moves(Clock(30e-6), 10) == 1
+
+
+def test_a_thread_that_has_to_wait_for_long_moves_at_once() -> None:
+    assert moves(Clock(200e-6), 1) == 1
+
+
+def test_short_waits_that_lie_far_apart_are_forgotten() -> None:
+    clock = Clock()
+    steps = itertools.cycle([20e-6, *[1e-6] * 99])
+    place = Place(
+        clock=clock,
+        give_way=lambda: clock.wait(next(steps)),
+        move=lambda: pytest.fail("it is alone"),
+    )
+    for _ in range(5_000):
+        place.give_way()
 
 
 def test_it_stays_there_for_a_while() -> None:
