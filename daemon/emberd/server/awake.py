@@ -72,7 +72,8 @@ class Awake:
 
     It does so where the request that was answered came that soon after an answer, too: who asks
     now and then costs nothing. An answer that took long is read for longer, and waited for. The
-    loop sleeps while `is_working` says that the processors are needed, and where there is only one.
+    loop sleeps while `is_working` says that the processors are needed, where there is only one, and
+    for an `awake_s` of 0.
     """
 
     def __init__(
@@ -88,7 +89,8 @@ class Awake:
         self._is_working = is_working
         self._clock = clock
         self._place = place
-        self._is_alone = (_processors() if processors is None else processors) < 2
+        count = _processors() if processors is None else processors
+        self._is_off = count < 2 or not awake_s
         self._is_brisk = False
         self._asked = 0.0
         self._until = -math.inf
@@ -104,7 +106,7 @@ class Awake:
         now = self._clock()
         took_s = min(now - self._asked, _LONG_S)
         self._until = now + max(self._awake_s, _READING * took_s)
-        if self._is_brisk and not (self.is_polling or self._is_alone or self._is_working()):
+        if self._is_brisk and not (self.is_polling or self._is_off or self._is_working()):
             self._place = self._place or Place()
             self.is_polling = True
             asyncio.get_running_loop().call_soon(self._poll, self._place)

@@ -188,7 +188,12 @@ class Daemon:
 
     def _make_service(self) -> None:
         settings = self._settings
-        self._sessions = Sessions(settings.limits, self._statistics, self._events)
+        self._sessions = Sessions(
+            settings.limits,
+            self._statistics,
+            self._events,
+            stays_awake=settings.daemon.stay_awake,
+        )
         computations = Computations(self._engine, self._cache, self._statistics)
         kept = settings.cache.top_texts
         top_texts = TopTextCounts(kept) if kept else None

@@ -28,7 +28,14 @@ _AWAKE_S = 400e-6  # 64 cached texts take 150
 class Sessions:
     """Makes sessions, lists their callers, drains them. Owned by the event loop's thread."""
 
-    def __init__(self, limits: LimitSettings, statistics: Statistics, events: EventLog) -> None:
+    def __init__(
+        self,
+        limits: LimitSettings,
+        statistics: Statistics,
+        events: EventLog,
+        *,
+        stays_awake: bool = True,
+    ) -> None:
         self._limits = limits
         self._statistics = statistics
         self._events = events
@@ -37,7 +44,8 @@ class Sessions:
         self._others: set[Caller] = set()
         self._numbers = itertools.count(1)
         self._changed = asyncio.Event()
-        self._awake = Awake(_AWAKE_S, lambda: statistics.in_flight > 0)
+        awake_s = _AWAKE_S if stays_awake else 0.0
+        self._awake = Awake(awake_s, lambda: statistics.in_flight > 0)
 
     def serve(
         self,

@@ -34,12 +34,12 @@ class Clock:
 class Loop:
     """An `Awake` whose loop can be let run for some time."""
 
-    def __init__(self, *, processors: int = 2) -> None:
+    def __init__(self, *, processors: int = 2, awake_s: float = AWAKE_S) -> None:
         self.clock = Clock()
         self.is_working = False
         place = Place(clock=self.clock, give_way=self.clock.give_way, move=lambda: None)
         self.awake = Awake(
-            AWAKE_S,
+            awake_s,
             lambda: self.is_working,
             clock=self.clock,
             processors=processors,
@@ -128,6 +128,13 @@ async def test_a_lone_processor_is_the_clients() -> None:
     loop = Loop(processors=1)
     for _ in range(5):
         assert not await loop.request(after_s=AWAKE_S / 4)
+
+
+async def test_it_can_be_turned_off() -> None:
+    loop = Loop(awake_s=0.0)
+    for _ in range(5):
+        await loop.request(after_s=0.0)
+        assert not loop.awake.is_polling
 
 
 def moves(place_clock: Clock, times: int) -> int:
