@@ -30,10 +30,15 @@ def frame_of(kind: str) -> Frame:
     return dashboard_of(states[kind]).frame(NOW)
 
 
-@given(WIDTHS, HEIGHTS)
-def test_panels_cover_the_screen_and_none_lies_over_another(width: int, height: int) -> None:
+@given(WIDTHS, HEIGHTS, st.integers(0, 12), st.integers(0, 12), st.booleans())
+def test_panels_cover_the_screen_and_none_lies_over_another(
+    width: int, height: int, plugin_lines: int, index_lines: int, has_added: bool
+) -> None:
     cells = [0] * (width * height)
-    for rect in arrange(width, height).values():
+    places = arrange(
+        width, height, plugin_lines=plugin_lines, index_lines=index_lines, has_added=has_added
+    )
+    for rect in places.values():
         assert rect.width >= 1
         assert rect.height >= 1
         for y in range(rect.y, rect.y + rect.height):
@@ -83,3 +88,12 @@ def test_a_usual_screen_has_the_clients_too() -> None:
 
 def test_a_large_screen_has_everything() -> None:
     assert set(arrange(160, 48)) >= {"requests", "clients", "models", "events"}
+
+
+def test_collections_have_a_panel_where_there_are_any_and_both_have_room() -> None:
+    assert "index" not in arrange(160, 48)
+    assert arrange(160, 48, index_lines=3)["index"].height == 6
+    assert arrange(160, 48, index_lines=30)["index"].height == 8
+    assert arrange(160, 60, index_lines=3)["clients"].height >= 7
+    assert "index" not in arrange(80, 24, index_lines=3)
+    assert "clients" in arrange(80, 24, index_lines=3)

@@ -13,9 +13,11 @@ from emberd.wire.snapshot import (
     BatchStats,
     ClientLimit,
     ClientStats,
+    CollectionStats,
     EngineStats,
     EventRecord,
     GpuStats,
+    IndexStats,
     ModelStats,
     Snapshot,
     TextStats,
@@ -201,6 +203,33 @@ def test_a_model_that_failed_says_why() -> None:
     shown = screen(last(models=[model]))
     assert "✖ failed" in shown
     assert "The graph has no output." in shown
+
+
+def collection(name: str, **fields: Any) -> CollectionStats:
+    return CollectionStats(name=name, **{"state": "ready", "graph": "ok", **fields})
+
+
+def test_collections_that_need_a_look_come_first_then_those_asked_most() -> None:
+    shown = screen(
+        last(
+            index=IndexStats(
+                collections=[
+                    collection("quiet", count=1_000, queries=3),
+                    collection("popular", count=2_000, queries=900),
+                    collection("sick", state="degraded", message="its file is damaged"),
+                    collection("growing", state="rebuilding", rebuild_ratio=0.25),
+                ]
+            )
+        )
+    )
+    order = ["sick", "its file is damaged", "growing", "popular", "quiet"]
+    assert sorted(order, key=shown.index) == order
+    assert "25.0%" in shown
+    assert "3,000 documents" in shown
+
+
+def test_without_collections_there_is_no_panel_for_them() -> None:
+    assert "documents" not in screen(last(index=IndexStats()))
 
 
 def test_a_client_without_a_name_has_its_number() -> None:

@@ -22,6 +22,7 @@ Place = Literal[
     "engine",
     "requests",
     "clients",
+    "index",
     "models",
     "plugins",
     "events",
@@ -40,6 +41,9 @@ _LEAST_TABLE = 5
 _MODELS = 5
 _MOST_PLUGINS = 9
 _LEAST_PLUGINS = 4
+_MOST_INDEX = 8
+_LEAST_INDEX = 4
+_LEAST_CLIENTS = 7  # above the index
 _MOST_ADDED = 8
 _LEAST_PLOT = 6
 
@@ -57,12 +61,17 @@ class Rect(NamedTuple):
 
 
 def arrange(
-    width: int, height: int, *, plugin_lines: int = 0, has_added: bool = False
+    width: int,
+    height: int,
+    *,
+    plugin_lines: int = 0,
+    index_lines: int = 0,
+    has_added: bool = False,
 ) -> dict[Place, Rect]:
     """The panels to show and where; nothing for a terminal below 60x16.
 
-    `plugin_lines` is what the plugins panel would like, 0 for none; `has_added` asks for a row of
-    panels of other packages.
+    `plugin_lines` and `index_lines` are what the panels of plugins and collections would like, 0
+    for none; `has_added` asks for a row of panels of other packages.
     """
     if width < MIN_WIDTH or height < MIN_HEIGHT:
         return {}
@@ -88,7 +97,7 @@ def arrange(
         places["added"] = Rect(0, y + tables - row, width, row)
         tables -= row
     if tables:
-        places |= _tables(y, width, tables, plugin_lines)
+        places |= _tables(y, width, tables, plugin_lines, index_lines)
     return places
 
 
@@ -113,16 +122,30 @@ def _side_by_side(names: tuple[Place, ...], y: int, width: int, height: int) -> 
     }
 
 
-def _tables(y: int, width: int, height: int, plugin_lines: int) -> dict[Place, Rect]:
+def _tables(
+    y: int, width: int, height: int, plugin_lines: int, index_lines: int
+) -> dict[Place, Rect]:
     if width >= _SPLIT:
         left = round(width * 0.58)
         beside = _stack(left, y, width - left, height, plugin_lines)
-        return {"clients": Rect(0, y, left, height), **beside}
+        return {**_clients(y, left, height, index_lines), **beside}
     below = height // 2 if height >= 2 * _LEAST_TABLE + 2 else 0
-    places: dict[Place, Rect] = {"clients": Rect(0, y, width, height - below)}
+    places = _clients(y, width, height - below, index_lines)
     if below:
         places |= _stack(0, y + height - below, width, below, plugin_lines)
     return places
+
+
+def _clients(y: int, width: int, height: int, index_lines: int) -> dict[Place, Rect]:
+    """The clients, over the collections where there are any and both have room."""
+    room = height - _LEAST_CLIENTS
+    index = min(index_lines + 3, _MOST_INDEX, room)
+    if not index_lines or room < _LEAST_INDEX:
+        return {"clients": Rect(0, y, width, height)}
+    return {
+        "clients": Rect(0, y, width, height - index),
+        "index": Rect(0, y + height - index, width, index),
+    }
 
 
 def _stack(x: int, y: int, width: int, height: int, plugin_lines: int) -> dict[Place, Rect]:

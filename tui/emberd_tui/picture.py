@@ -14,6 +14,7 @@ from emberd_tui.views.added import added
 from emberd_tui.views.body import Body
 from emberd_tui.views.cache import cache
 from emberd_tui.views.clients import clients
+from emberd_tui.views.collections import collection_lines, collections
 from emberd_tui.views.command_box import command_box
 from emberd_tui.views.engine import engine
 from emberd_tui.views.events import events
@@ -41,6 +42,7 @@ _PANELS: dict[Place, _Panel] = {
     "engine": engine,
     "requests": requests,
     "clients": clients,
+    "index": collections,
     "models": models,
     "plugins": plugins,
     "events": events,
@@ -110,8 +112,13 @@ def paint(frame: Frame, width: int, height: int) -> Picture:
 def panels_of(frame: Frame) -> list[Place]:
     """The panels of the overview that have something to show, in the order of the screen; the
     pipeline is one line and no panel."""
-    has_plugins = frame.snapshot is not None and plugin_lines(frame.snapshot) > 0
-    empty = {"pipeline": True, "plugins": not has_plugins, "added": not frame.panels}
+    snapshot = frame.snapshot
+    empty = {
+        "pipeline": True,
+        "plugins": snapshot is None or not plugin_lines(snapshot),
+        "index": snapshot is None or not collection_lines(snapshot),
+        "added": not frame.panels,
+    }
     return [place for place in _PANELS if not empty.get(place, False)]
 
 
@@ -120,8 +127,13 @@ def _overview(frame: Frame, snapshot: Snapshot, width: int, height: int) -> Body
     if zoomed is not None:
         lines = _PANELS[zoomed](frame, snapshot, width, height - 3)
         return Body(lines, {zoomed: Rect(0, 0, width, height - 3)})
-    wanted = plugin_lines(snapshot)
-    places = arrange(width, height, plugin_lines=wanted, has_added=bool(frame.panels))
+    places = arrange(
+        width,
+        height,
+        plugin_lines=plugin_lines(snapshot),
+        index_lines=collection_lines(snapshot),
+        has_added=bool(frame.panels),
+    )
     lines = _panels(frame, snapshot, places, height)
     found = {place: rect._replace(y=rect.y - 2) for place, rect in places.items() if rect.y >= 2}
     found.pop("footer", None)

@@ -6,10 +6,9 @@ from collections.abc import Callable
 
 from emberd.client import Hit
 from emberd.wire.snapshot import CollectionStats, Snapshot
-from emberd_tui.format import count, duration, milliseconds, percent, size
+from emberd_tui.format import count, milliseconds, size
 from emberd_tui.frame import Frame
 from emberd_tui.glyphs import Glyphs
-from emberd_tui.parts import Column, bar
 from emberd_tui.screens.collections import (
     INDEX,
     collection_rows,
@@ -17,16 +16,19 @@ from emberd_tui.screens.collections import (
     selected_collection,
     wanted_search,
 )
-from emberd_tui.spans import Line, Role, Span, clean, fit
-from emberd_tui.views.body import Body, Detail, labelled, latency_cell, listing, sortable, stacked
+from emberd_tui.spans import Line, Span, clean
+from emberd_tui.views.body import Body, Detail, labelled, listing, sortable, stacked
+from emberd_tui.views.collections import (
+    age_cell,
+    collection_columns,
+    deleted_cell,
+    graph_cell,
+    recall_cell,
+    state_cell,
+)
 from emberd_tui.views.hits import hit_detail, hits_box
 
 __all__ = ["index_screen"]
-
-_BAR = 8
-_ROLES: dict[str, Role] = {"ready": "good", "degraded": "bad", "closed": "muted"}
-# Past this share of deleted vectors the graph is worth a rebuild.
-_MANY_DELETED = 0.25
 
 
 def index_screen(frame: Frame, snapshot: Snapshot, width: int, height: int) -> Body:
@@ -38,7 +40,7 @@ def index_screen(frame: Frame, snapshot: Snapshot, width: int, height: int) -> B
     def draw_list(tall: int) -> list[Line]:
         return listing(
             frame,
-            _columns(INDEX.sorts[frame.view.sort], frame.glyphs),
+            sortable(collection_columns(frame.glyphs), INDEX.sorts, INDEX.sorts[frame.view.sort]),
             rows,
             selected,
             width,
@@ -78,75 +80,13 @@ def _searching(
     return Body([*(draw_list(above) if above else ()), *found.lines], places)
 
 
-def _columns(sort: str, glyphs: Glyphs) -> list[Column[CollectionStats]]:
-    columns: list[Column[CollectionStats]] = [
-        Column(
-            "collection",
-            12,
-            lambda row: (Span(clean(row.name), "strong"),),
-            align="left",
-            is_elastic=True,
-        ),
-        Column("state", 19, lambda row: _state(row, glyphs), align="left"),
-        Column("count", 7, lambda row: (Span(count(row.count)),)),
-        Column("size", 8, lambda row: (Span(size(row.size_bytes)),), 2),
-        Column("memory", 8, lambda row: (Span(size(row.memory_bytes), "muted"),), 4),
-        Column("deleted", 7, lambda row: (_deleted(row, glyphs),), 5),
-        Column("graph", 10, lambda row: (_graph(row, glyphs),), 6, align="left"),
-        Column("saved", 7, lambda row: (_age(row, glyphs),), 7),
-        Column("recall", 6, lambda row: (_recall(row, glyphs),), 3),
-        Column("queries", 8, lambda row: (Span(count(row.queries)),), 2),
-        Column("p50", 7, lambda row: (latency_cell(row.latency, row.latency.p50_ms, glyphs),), 6),
-        Column("p99", 7, lambda row: (latency_cell(row.latency, row.latency.p99_ms, glyphs),), 1),
-    ]
-    return sortable(columns, INDEX.sorts, sort)
-
-
-def _state(row: CollectionStats, glyphs: Glyphs) -> Line:
-    """Rebuilding and loading have a bar of how far they are."""
-    if row.state in ("rebuilding", "loading") and row.rebuild_ratio < 1:
-        word: Span = Span("rebuild " if row.state == "rebuilding" else "load ", "warning")
-        done = Span(f"{percent(row.rebuild_ratio).rjust(6)}", "warning")
-        return fit(
-            (word, *bar(row.rebuild_ratio, 19 - 6 - len(word.text), "accent", glyphs), done), 19
-        )
-    marks = {"ready": glyphs.good, "degraded": glyphs.bad, "closed": glyphs.dot}
-    role = _ROLES.get(row.state, "warning")
-    return (Span(f"{marks.get(row.state, glyphs.waiting)} {row.state}", role),)
-
-
-def _share_deleted(row: CollectionStats) -> float:
-    whole = row.count + row.deleted
-    return row.deleted / whole if whole else 0.0
-
-
-def _deleted(row: CollectionStats, glyphs: Glyphs) -> Span:
-    share = _share_deleted(row)
-    many = f"{glyphs.warning} " if share > _MANY_DELETED else ""
-    return Span(f"{many}{percent(share)}", "warning" if many else "muted" if share else "faint")
-
-
-def _graph(row: CollectionStats, glyphs: Glyphs) -> Span:
-    marks: dict[str, tuple[str, Role]] = {"ok": (glyphs.good, "good"), "off": (glyphs.dot, "muted")}
-    mark, role = marks.get(row.graph, (glyphs.waiting, "warning"))
-    return Span(f"{mark} {'exact' if row.graph == 'off' else row.graph}", role)
-
-
-def _age(row: CollectionStats, glyphs: Glyphs) -> Span:
-    return Span(duration(row.checkpoint_age_s) if row.checkpoint_age_s else glyphs.none, "muted")
-
-
-def _recall(row: CollectionStats, glyphs: Glyphs) -> Span:
-    return Span(glyphs.none, "faint") if row.recall is None else Span(percent(row.recall))
-
-
 def _detail(row: CollectionStats | None, frame: Frame) -> Detail:
     glyphs = frame.glyphs
     if row is None:
         return Detail("Collection", [(Span("Nothing is selected.", "faint"),)])
     memory = f"{size(row.size_bytes)} on disk, {size(row.memory_bytes)} in memory"
     lines: list[Line] = [
-        labelled("state", _state(row, glyphs)),
+        labelled("state", state_cell(row, glyphs)),
         labelled("model", f"{row.model or glyphs.none}  {row.dim} dim"),
         labelled(
             "documents", f"{count(row.count)}, {count(row.damaged)} damaged, version {row.version}"
@@ -154,7 +94,7 @@ def _detail(row: CollectionStats | None, frame: Frame) -> Detail:
         labelled(
             "deleted",
             (
-                _deleted(row, glyphs),
+                deleted_cell(row, glyphs),
                 Span(f"  {count(row.deleted)} vectors still lie there", "muted"),
             ),
         ),
@@ -162,17 +102,18 @@ def _detail(row: CollectionStats | None, frame: Frame) -> Detail:
         labelled(
             "graph",
             (
-                _graph(row, glyphs),
+                graph_cell(row, glyphs),
                 Span(
                     f"  {count(row.indexed)} indexed, ef {row.ef}, {row.restarts} restarts", "muted"
                 ),
             ),
         ),
         labelled(
-            "saved", (_age(row, glyphs), Span(" ago" if row.checkpoint_age_s else "", "muted"))
+            "saved", (age_cell(row, glyphs), Span(" ago" if row.checkpoint_age_s else "", "muted"))
         ),
         labelled(
-            "recall", (_recall(row, glyphs), Span("  of the 10 nearest, as last probed", "muted"))
+            "recall",
+            (recall_cell(row, glyphs), Span("  of the 10 nearest, as last probed", "muted")),
         ),
         labelled("queries", f"{count(row.queries)}, {count(row.cached)} from equal ones"),
         labelled("latency", _latency(row, glyphs)),
