@@ -114,9 +114,26 @@ class AsyncClient(AsyncCollectionCalls):
         self, texts: str | Iterable[str], **options: Unpack[EmbedOptions]
     ) -> NDArray[np.float32]:
         """Vectors: (n, dim) float32 in the order of the texts; of a single str, (dim,)."""
-        steps = self._direct.embed(texts, is_bare=True, **options)
-        result = await self._run(steps)
-        return result.vectors[0] if isinstance(texts, str) else result.vectors
+        found = None if options else await self._embed_at_once(texts)
+        if found is None:
+            steps = self._direct.embed(texts, is_bare=True, **options)
+            found = (await self._run(steps)).vectors
+        return found[0] if isinstance(texts, str) else found
+
+    async def _embed_at_once(self, texts: str | Iterable[str]) -> NDArray[np.float32] | None:
+        """A call as most are: few texts, no options, a connection that is there. None for others,
+        which need what would only cost this one time."""
+        link = self._own_link()
+        if link is None or not link.is_open or self._direct.is_possible:
+            return None
+        if (usual := embedding.usual_call(self._settings, link.welcome, texts)) is None:
+            return None
+        call, rows = usual
+        try:
+            result = await link.ask(*call.first())
+        except EmberdError as exc:
+            result = await self._run(call.try_again(exc))
+        return bare_vectors(result, rows)
 
     async def embed_detailed(
         self,

@@ -76,6 +76,16 @@ class AsyncLink(asyncio.Protocol):
         """False once the connection is lost or closed."""
         return self._loss is None
 
+    async def ask(self, method: str, params: Mapping[str, Any], deadline: float | None) -> Any:
+        """The result of a request. Raises what `start` and a ticket's `wait` raise; nothing is
+        under way then."""
+        ticket = await self.start(method, params, deadline)
+        try:
+            return await ticket.wait(deadline)
+        except BaseException:  # or cancelled
+            ticket.abandon()
+            raise
+
     async def start(
         self, method: str, params: Mapping[str, Any], deadline: float | None
     ) -> AsyncTicket:

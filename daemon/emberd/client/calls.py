@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from emberd.client.link import Link
-
 __all__ = [
     "Call",
     "cache_clear",
@@ -103,15 +101,15 @@ class Call:
         yield from self.start()
         return (yield from self.finish())
 
-    def try_once(self, link: Link) -> Any:
-        """The result of one try on an open connection, without any steps: for the blocking client's
-        most frequent call. After an EmberdError go on with `try_again`."""
+    def first(self) -> tuple[str, Mapping[str, Any], float | None]:
+        """What the first try asks a link for, without any steps: for the clients' most frequent
+        call. The timeout runs from here; after an EmberdError go on with `try_again`."""
         if self._timeout_s is not None:
             self._deadline = time.monotonic() + self._timeout_s
-        return link.ask(self._method, self._wire_params(), self._deadline)
+        return self._method, self._wire_params(), self._deadline
 
     def try_again(self, error: EmberdError) -> Steps[Any]:
-        """What follows the error of `try_once`: the result of another try, or the error."""
+        """What follows the error of the first try: the result of another one, or the error."""
         if isinstance(error, DeadlineExceededError):
             self._raise_timeout(error)
         yield from self._pause(error)

@@ -30,7 +30,7 @@ __all__ = [
     "embed",
     "embed_pipeline",
     "listed_texts",
-    "usual_params",
+    "usual_call",
 ]
 
 OnProgress = Callable[[int, int], object]
@@ -149,9 +149,20 @@ def embed(
     return merged(parts, whole)
 
 
-def usual_params(welcome: Welcome) -> dict[str, Any]:
-    """What `embed` with no options says beside the texts."""
-    return {"dtype": "f16"} if welcome.kept_dtype == "f16" else {}
+def usual_call(
+    settings: ClientSettings, welcome: Welcome, texts: str | Iterable[str]
+) -> tuple[Call, int] | None:
+    """The request of a call as most are, and the number of its texts: few of them, and no options.
+    None for others. Raises InvalidParamsError."""
+    if not isinstance(texts, str | list | tuple):
+        return None
+    listed = listed_texts(texts)
+    if not ChunkPlan.within(welcome.limits).fits(listed):
+        return None
+    params: dict[str, Any] = {"texts": listed}
+    if welcome.kept_dtype == "f16":
+        params["dtype"] = "f16"
+    return Call(settings, "embed", params, has_deadline_param=True), len(listed)
 
 
 def embed_pipeline(settings: ClientSettings, **options: Any) -> Steps[tuple[ChunkPlan, Pipeline]]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 from msgspec import UNSET
 
 from emberd.client import calls, embedding
-from emberd.client.chunks import ChunkPlan, chunks
+from emberd.client.chunks import chunks
 from emberd.client.connect import Door
 from emberd.client.direct import Direct
 from emberd.client.embedding import EmbedOptions, IterOptions
@@ -129,19 +129,14 @@ class Client(CollectionCalls):
         link = self._own_link()
         if link is None or not link.is_open or self._direct.is_possible:
             return None
-        if not isinstance(texts, str | list | tuple):
+        if (usual := embedding.usual_call(self._settings, link.welcome, texts)) is None:
             return None
-        listed = embedding.listed_texts(texts)
-        welcome = link.welcome
-        if not ChunkPlan.within(welcome.limits).fits(listed):
-            return None
-        params = {"texts": listed, **embedding.usual_params(welcome)}
-        call = calls.Call(self._settings, "embed", params, has_deadline_param=True)
+        call, rows = usual
         try:
-            result = call.try_once(link)
+            result = link.ask(*call.first())
         except EmberdError as exc:
             result = self._run(call.try_again(exc))
-        return bare_vectors(result, len(listed))
+        return bare_vectors(result, rows)
 
     def embed_detailed(
         self,
