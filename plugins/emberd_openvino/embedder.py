@@ -28,6 +28,7 @@ Mixed: TypeAlias = EmbeddedText | EmberdError
 _SUFFIX = "@openvino"
 _PRECISION = "bf16"
 _INTERACTIVE_TEXTS = 16
+_BATCH_TOKENS = 640  # 4% more texts/s than 512, and a batch is still about 90 ms on a slow core
 
 
 class OpenVinoEmbedder:
@@ -128,7 +129,9 @@ class OpenVinoEmbedder:
         if self._engine is not None:
             return
         settings = EngineSettings(
-            device="cpu", threads=self._settings.threads, batch_tokens=self._settings.batch_tokens
+            device="cpu",
+            threads=self._settings.threads,
+            batch_tokens=self._settings.batch_tokens or _BATCH_TOKENS,
         )
         self._engine = Engine(settings, log=EventLog(self._log), open_backend=self._open)
         self._residency = Residency(

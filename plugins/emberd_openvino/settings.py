@@ -21,7 +21,7 @@ class OpenVinoSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
     threads: Count = 0
     """Texts are computed on so many threads; 0 means one a core."""
     batch_tokens: Count = 0
-    """Token budget of one batch; 0 means 512."""
+    """Token budget of one batch; 0 means 640."""
     keep_alive: str | float = "30m"
     """As `models.keep_alive`, for the models of this plugin."""
 

@@ -17,7 +17,7 @@ from emberd_openvino.library import openvino
 
 __all__ = ["DirectOpenVino"]
 
-_BATCH_TOKENS = 512
+_BATCH_TOKENS = 640
 
 
 class DirectOpenVino:
