@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
+from emberd.errors import ModelInvalidError
 from emberd.models.bert.config import BertConfig
-from emberd.models.bert.weights import EMBEDDINGS, layer_prefix
+from emberd.models.bert.weights import EMBEDDINGS, layer_prefix, place_embeddings
 from emberd.models.info import Pooling
 from emberd.models.safetensors import SafeTensors
 from emberd_openvino.library import openvino, ops
@@ -24,7 +25,14 @@ __all__ = ["bert_model"]
 
 def bert_model(config: BertConfig, weights: SafeTensors, pooling: Pooling) -> openvino.Model:
     """The model: `input_ids` int32 [batch, time], without padding -> `embedding` float32 [batch,
-    hidden], rows of length 1. The weights are copied."""
+    hidden], rows of length 1. The weights are copied.
+
+    Raises ModelInvalidError for MPNet, whose scores of distances it has no form for.
+    """
+    if config.distance_buckets:
+        raise ModelInvalidError(
+            "The openvino plugin does not compute models of MPNet's kind. Use the exact model."
+        )
     return _Bert(config, weights, pooling).build()
 
 
@@ -45,11 +53,8 @@ class _Bert:
         return openvino.Model([unit], [self.ids], "bert")
 
     def embed(self) -> Any:
-        config = self.config
-        table = self.weights.floats(f"{EMBEDDINGS}.position_embeddings.weight")
-        types = self.weights.floats(f"{EMBEDDINGS}.token_type_embeddings.weight")
         time = ops.gather(ops.shape_of(self.ids), self.ints(1), self.ints(0))
-        fixed = self.constant(table[config.position_offset :] + types[0])
+        fixed = self.constant(place_embeddings(self.weights, self.config))
         places = ops.slice(fixed, self.ints(0), time, self.ints(1), self.ints(0))
         table = self.weight(f"{EMBEDDINGS}.word_embeddings.weight")
         words = ops.gather(table, self.ids, self.ints(0))

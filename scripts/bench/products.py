@@ -8,7 +8,6 @@ one thread for each processor, batches of 512 tokens, the shapes of the weights,
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Literal
@@ -17,7 +16,9 @@ import numpy as np
 import onnxruntime as ort
 from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
+from emberd.engine.device import usable_cores
 from emberd.models import StoredModel
+from emberd.models.info import CONFIG_FILE
 
 __all__ = ["Products"]
 
@@ -29,7 +30,7 @@ class Products:
     """Multiplies for as many tokens as it is told; use it as a context manager."""
 
     def __init__(self, model: StoredModel, precision: Literal["exact", "int8"]) -> None:
-        config = json.loads((model.folder / "config.json").read_bytes())
+        config = json.loads((model.folder / CONFIG_FILE).read_bytes())
         hidden, inner = config["hidden_size"], config["intermediate_size"]
         shapes = [(hidden, hidden)] * 4 + [(hidden, inner), (inner, hidden)]
         graph = _graph(shapes, is_int8=precision == "int8").SerializeToString()
@@ -38,7 +39,7 @@ class Products:
         self._layers: int = config["num_hidden_layers"]
         self._session = ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
         self._rows = _rows(hidden, inner, is_int8=precision == "int8")
-        self._threads = len(os.sched_getaffinity(0))
+        self._threads = usable_cores()
         self._pool = ThreadPoolExecutor(self._threads)
 
     def __enter__(self) -> Products:

@@ -96,7 +96,7 @@ def embed_result(
     Raises ProtocolError, and for a caller who sees the bare vectors UpstreamUnavailableError where
     another model made them.
     """
-    if is_bare and type(value) is dict and not value.get("instead_of"):
+    if is_bare and _is_of_the_model_asked(value):
         # Nobody looks at the rest, and reading it costs as much as a ping.
         found = vectors_of(value.get("vectors"), rows, out)
         return EmbedResult(vectors=found, fingerprint=str(value.get("fingerprint", "")))
@@ -122,7 +122,7 @@ def embed_result(
 
 def bare_vectors(value: Any, rows: int) -> NDArray[np.float32]:
     """The vectors of one `embed` request alone. Raises as `embed_result` does for a bare one."""
-    if type(value) is dict and not value.get("instead_of"):
+    if _is_of_the_model_asked(value):
         return vectors_of(value.get("vectors"), rows)
     return embed_result(value, rows, is_bare=True).vectors
 
@@ -191,6 +191,10 @@ def moved_row(error: dict[str, Any], offset: int) -> dict[str, Any]:
         details["index"] = index + offset
     message = place.sub(new, str(error.get("message", "")))
     return {**error, "index": index + offset, "message": message, "details": details}
+
+
+def _is_of_the_model_asked(value: Any) -> bool:
+    return type(value) is dict and not value.get("instead_of")
 
 
 def _unreadable(why: str) -> ProtocolError:

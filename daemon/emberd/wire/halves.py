@@ -23,8 +23,8 @@ _FEW: Final = 1_024
 
 
 def widened(halves: NDArray[Any], out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
-    """An array of the same shape and numbers: a new one, or `out`. Both arrays are contiguous, and
-    `halves` is little-endian float16."""
+    """An array of the same shape and numbers: a new one, or `out`, which is contiguous. `halves` is
+    little-endian float16."""
     if out is None:
         if halves.size < _FEW:
             return halves.astype(np.float32)
@@ -42,7 +42,8 @@ def widened(halves: NDArray[Any], out: NDArray[np.float32] | None = None) -> NDA
 
 def _has_infinities(halves: NDArray[Any]) -> bool:
     """Or what is not a number. NumPy finds the largest integer's place sooner than the integer."""
-    signed, unsigned = halves.reshape(-1).view("<i2"), halves.reshape(-1).view("<u2")
+    flat = halves.reshape(-1)
+    signed, unsigned = flat.view("<i2"), flat.view("<u2")
     return bool(signed[signed.argmax()] >= _INFINITY or unsigned[unsigned.argmax()] >= _LEAST)
 
 

@@ -78,7 +78,7 @@ def _put(vectors: Vectors, out: Vectors | None) -> Vectors:
 def _from_map(value: Mapping[str, Any], out: Vectors | None) -> Vectors:
     rows, dim = _shape_of(value.get("shape"))
     dtype, data = value.get("dtype"), value.get("data")
-    if dtype == "f16" and type(data) is bytes and len(data) == 2 * rows * dim:
+    if dtype == "f16" and isinstance(data, bytes) and len(data) == 2 * rows * dim:
         return _decode_f16(data, rows, dim, out)  # as the Python clients ask for it
     if not isinstance(dtype, str) or dtype not in DTYPES:
         _refuse_dtype(dtype)

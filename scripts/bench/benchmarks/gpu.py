@@ -19,7 +19,6 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from tokenizers import Tokenizer
 
 from bench.agree import DisagreementError, check_agreement
 from bench.benchmark import Bench, Benchmark, LeftOutError
@@ -34,6 +33,7 @@ from emberd.engine.device import choose_device
 from emberd.models import StoredModel
 from emberd.models.bert.gpu_graph import VARIANTS, Variant
 from emberd.models.info import CONFIG_FILE
+from emberd.models.running import token_ids
 
 __all__ = ["BENCHMARK", "flops", "token_counts"]
 
@@ -82,10 +82,7 @@ def run(bench: Bench) -> list[Figure]:
 
 def token_counts(model: StoredModel, texts: Sequence[str]) -> NDArray[np.int64]:
     """Tokens that the model reads of each text, `(n,)`."""
-    tokenizer = Tokenizer.from_file(str(model.tokenizer))
-    tokenizer.no_padding()
-    tokenizer.enable_truncation(model.info.max_tokens)
-    return np.array([len(found.ids) for found in tokenizer.encode_batch(list(texts))])
+    return np.array([len(ids) for ids in token_ids(model.tokenizer, texts, model.info.max_tokens)])
 
 
 def flops(model: StoredModel, tokens: NDArray[np.int64]) -> float:

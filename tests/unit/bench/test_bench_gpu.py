@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -13,31 +12,20 @@ import pytest
 from bench.benchmark import Bench, LeftOutError
 from bench.benchmarks import gpu
 from bench.engine import LocalEngine
-from tokenizers import Tokenizer, models, pre_tokenizers
 
 import emberd.engine.driver
 from emberd.config import EngineSettings
 from emberd.engine import Device
-from emberd.models import ModelStore, StoredModel, pull
+from emberd.models import ModelStore, StoredModel
+from tiny_model import tiny_model
 
-DATA = Path(__file__).resolve().parents[2] / "data"
 CPU = Device("cpu", "CPU (test)", "CPUExecutionProvider", 1, 512)
 TEXTS = ["one", "one two three", "two three " * 5]
 
 
 @pytest.fixture
 def model(tmp_path: Path) -> StoredModel:
-    folder = tmp_path / "tiny"
-    (folder / "1_Pooling").mkdir(parents=True)
-    for file in ("config.json", "model.safetensors"):
-        shutil.copyfile(DATA / "tiny-bert" / file, folder / file)
-    pooling = {"pooling_mode_mean_tokens": True}
-    (folder / "1_Pooling" / "config.json").write_text(json.dumps(pooling))
-    vocabulary = {"[PAD]": 0, "[UNK]": 1, "one": 2, "two": 3, "three": 4}
-    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
-    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
-    tokenizer.save(str(folder / "tokenizer.json"))
-    return pull(str(folder), ModelStore(tmp_path / "store"))
+    return tiny_model(ModelStore(tmp_path / "store"), ["[PAD]", "[UNK]", "one", "two", "three"])
 
 
 def test_without_a_cuda_device_it_is_left_out(

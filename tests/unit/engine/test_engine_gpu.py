@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import shutil
 from array import array
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +13,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tokenizers import Tokenizer, models, pre_tokenizers
 
 from emberd.config import EngineSettings
 from emberd.engine import Device, Encoded
@@ -23,10 +20,10 @@ from emberd.engine.device import choose_device
 from emberd.engine.gpu import fitting_budget, ragged_rows
 from emberd.engine.session import OnnxBackend
 from emberd.errors import ModelLoadFailedError
-from emberd.models import ModelStore, StoredModel, pull
+from emberd.models import ModelStore, StoredModel
 from emberd.models.bert import gpu_graph
+from tiny_model import tiny_model
 
-DATA = Path(__file__).resolve().parents[2] / "data"
 WORDS = ["[PAD]", "[UNK]", "emberd", "keeps", "embeddings", "warm", "text", "words", "longer"]
 CPU = Device("cpu", "CPU (test)", "CPUExecutionProvider", 1, 512)
 # A GPU in all but its provider.
@@ -35,17 +32,7 @@ GPU = replace(CPU, kind="cuda", name="Test GPU", callers=2)
 
 @pytest.fixture
 def model(tmp_path: Path) -> StoredModel:
-    folder = tmp_path / "tiny"
-    (folder / "1_Pooling").mkdir(parents=True)
-    for file in ("config.json", "model.safetensors"):
-        shutil.copyfile(DATA / "tiny-bert" / file, folder / file)
-    pooling = {"pooling_mode_mean_tokens": True}
-    (folder / "1_Pooling" / "config.json").write_text(json.dumps(pooling))
-    vocabulary = {word: index for index, word in enumerate(WORDS)}
-    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
-    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
-    tokenizer.save(str(folder / "tokenizer.json"))
-    return pull(str(folder), ModelStore(tmp_path / "store"))
+    return tiny_model(ModelStore(tmp_path / "store"), WORDS)
 
 
 def rows_of(backend: OnnxBackend, *texts: str) -> list[Encoded]:

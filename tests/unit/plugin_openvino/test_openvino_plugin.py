@@ -70,6 +70,14 @@ async def test_vectors_are_those_of_the_engine(tmp_path: Path, data: str, poolin
     assert [each.tokens for each in found] == [len(text.split()) + 2 for text in TEXTS]
 
 
+async def test_a_model_that_it_has_no_form_for_is_refused_in_words(tmp_path: Path) -> None:
+    embedder = embedder_over(tiny_store(tmp_path, data="tiny-mpnet"), tmp_path)
+    await embedder.models()
+    with pytest.raises(UpstreamUnavailableError, match="MPNet"):
+        await embedder.embed("tiny@openvino", ["w1"], "end")
+    await embedder.close()
+
+
 async def test_a_text_is_cut_where_it_is_asked_for(store: ModelStore, tmp_path: Path) -> None:
     embedder = embedder_over(store, tmp_path)
     (model,) = await embedder.models()

@@ -28,8 +28,14 @@ from onnx import TensorProto, helper
 
 from emberd.errors import ModelInvalidError
 from emberd.models.bert.config import BertConfig
-from emberd.models.bert.distances import bucket_of_distance
-from emberd.models.bert.weights import DISTANCES, EMBEDDINGS, layer_prefix
+from emberd.models.bert.distances import scores_of_distances, write_distances
+from emberd.models.bert.weights import (
+    DISTANCES,
+    EMBEDDINGS,
+    layer_prefix,
+    moved_value_bias,
+    place_embeddings,
+)
 from emberd.models.graph_writer import MICROSOFT, GraphWriter
 from emberd.models.info import Pooling
 from emberd.models.safetensors import FloatArray, SafeTensors
@@ -132,32 +138,20 @@ class _Builder:
 
     def score_distances(self) -> None:
         """[heads, time, time] for all layers: MPNet's score for how far a key is from a query."""
-        graph, most = self.graph, self.config.max_tokens
         if not self.config.distance_buckets:
             return
         if self.variant == "packed":
             raise ModelInvalidError("A model with scores of distances has no packed form.")
-        buckets = bucket_of_distance(np.arange(-most + 1, most), self.config.distance_buckets)
-        table = self.weight(DISTANCES, self.read(DISTANCES)[buckets])
-        one, none = graph.constant(1, np.int64), graph.constant(0, np.int64)
-        places = graph.op("Range", none, graph.op("Squeeze", self.time), one)
-        queries = graph.op("Sub", graph.constant(most - 1, np.int64), places)
-        index = graph.op(
-            "Add",
-            graph.op("Unsqueeze", queries, self.ints(1)),
-            graph.op("Unsqueeze", places, self.ints(0)),
-        )
-        self.distances = graph.op("Transpose", graph.op("Gather", table, index), perm=[2, 0, 1])
+        scores = scores_of_distances(self.read(DISTANCES), self.config)
+        table = self.weight(DISTANCES, scores)
+        self.distances = write_distances(self.graph, table, self.time, self.config.max_tokens)
 
     def embed(self) -> str:
         """Word + position + type 0, normalised: [batch, time, hidden]."""
         graph, config = self.graph, self.config
         name = f"{EMBEDDINGS}.word_embeddings.weight"
         words = graph.op("Gather", self.weight(name, self.read(name)), "input_ids")
-        table = self.read(f"{EMBEDDINGS}.position_embeddings.weight")[config.position_offset :]
-        if config.token_types:
-            table = table + self.read(f"{EMBEDDINGS}.token_type_embeddings.weight")[0]
-        fixed = self.weight(f"{EMBEDDINGS}.fixed", table)
+        fixed = self.weight(f"{EMBEDDINGS}.fixed", place_embeddings(self.weights, config))
         places = graph.op("Slice", fixed, self.ints(0), self.time, self.ints(0))
         return self.add_and_norm(words, places, f"{EMBEDDINGS}.LayerNorm")
 
@@ -167,7 +161,7 @@ class _Builder:
             attended,
             hidden,
             f"{prefix}.attention.output.LayerNorm",
-            bias=self.moved_bias(f"{prefix}.attention"),
+            bias=moved_value_bias(self.weights, f"{prefix}.attention"),
         )
         inner = self.activate(self.product(hidden, f"{prefix}.intermediate.dense"), prefix)
         outer = self.product(inner, f"{prefix}.output.dense")
@@ -222,13 +216,6 @@ class _Builder:
         shape = self.ints(0, 0, self.config.heads, self.config.head_dim)
         cut = self.graph.op("Reshape", rows, shape)
         return self.graph.op("Transpose", cut, perm=order or [0, 2, 1, 3])
-
-    def moved_bias(self, prefix: str) -> FloatArray:
-        """The output's bias with the value's in it: attention weights sum to 1."""
-        value = self.read(f"{prefix}.self.value.bias").astype(np.float64)
-        weight = self.read(f"{prefix}.output.dense.weight").astype(np.float64)
-        moved: FloatArray = (self.read(f"{prefix}.output.dense.bias") + weight @ value).astype("f4")
-        return moved
 
     def activate(self, rows: str, prefix: str) -> str:
         name = f"{prefix}.intermediate.dense.bias"

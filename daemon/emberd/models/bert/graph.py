@@ -22,8 +22,14 @@ import onnx
 from onnx import TensorProto, helper
 
 from emberd.models.bert.config import BertConfig
-from emberd.models.bert.distances import bucket_of_distance
-from emberd.models.bert.weights import DISTANCES, EMBEDDINGS, layer_prefix
+from emberd.models.bert.distances import scores_of_distances, write_distances
+from emberd.models.bert.weights import (
+    DISTANCES,
+    EMBEDDINGS,
+    layer_prefix,
+    moved_value_bias,
+    place_embeddings,
+)
 from emberd.models.graph_writer import MICROSOFT, GraphWriter
 from emberd.models.info import Pooling
 from emberd.models.safetensors import SafeTensors
@@ -120,10 +126,7 @@ class BertBuilder:
         """Word + position + type 0 -> [time * batch, hidden]."""
         graph, config = self.graph, self.config
         words = graph.op("Gather", graph.weight(f"{EMBEDDINGS}.word_embeddings.weight"), self.ids)
-        table = self.weights.floats(f"{EMBEDDINGS}.position_embeddings.weight")
-        fixed = table[config.position_offset :]
-        if config.token_types:
-            fixed = fixed + self.weights.floats(f"{EMBEDDINGS}.token_type_embeddings.weight")[0]
+        fixed = place_embeddings(self.weights, config)
         places = graph.op(
             "Slice",
             graph.constant(fixed[:, None, :], np.float32),
@@ -179,33 +182,15 @@ class BertBuilder:
         """The output layer of attention."""
         graph = self.graph
         rows = self.operand(context, f"{prefix}.output")
-        bias = graph.constant(self.moved_bias(prefix), np.float32)
+        bias = graph.constant(moved_value_bias(self.weights, prefix), np.float32)
         return graph.op("Gemm", rows, graph.weight(f"{prefix}.output.dense.weight"), bias, transB=1)
-
-    def moved_bias(self, prefix: str) -> np.ndarray:
-        """The output's bias with the value's in it: attention weights sum to 1."""
-        value = self.weights.floats(f"{prefix}.self.value.bias").astype(np.float64)
-        weight = self.weights.floats(f"{prefix}.output.dense.weight").astype(np.float64)
-        moved: np.ndarray = self.weights.floats(f"{prefix}.output.dense.bias") + weight @ value
-        return moved
 
     def score_distances(self) -> None:
         """[heads, time, time] for all layers: a score for how far the key is from the query."""
-        graph, most = self.graph, self.config.max_tokens
-        if not self.config.distance_buckets:
-            return
-        distances = np.arange(-most + 1, most)  # of the key from the query
-        buckets = bucket_of_distance(distances, self.config.distance_buckets)
-        table = graph.constant(self.weights.floats(DISTANCES)[buckets], np.float32)
-        one, none = graph.constant(1, np.int64), graph.constant(0, np.int64)
-        places = graph.op("Range", none, graph.op("Squeeze", self.time), one)
-        rows = graph.op("Sub", graph.constant(most - 1, np.int64), places)
-        index = graph.op(
-            "Add",
-            graph.op("Unsqueeze", rows, self.ints(1)),
-            graph.op("Unsqueeze", places, self.ints(0)),
-        )
-        self.distances = graph.op("Transpose", graph.op("Gather", table, index), perm=[2, 0, 1])
+        if self.config.distance_buckets:
+            scores = scores_of_distances(self.weights.floats(DISTANCES), self.config)
+            table = self.graph.constant(scores, np.float32)
+            self.distances = write_distances(self.graph, table, self.time, self.config.max_tokens)
 
     def with_distances(self, scores: str, first_only: bool) -> str:
         """The scores with those of the distances, where the model has any."""

@@ -5,11 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
+
 from emberd.errors import ModelInvalidError
 from emberd.models.bert.config import BertConfig
 from emberd.models.safetensors import FloatArray, SafeTensors, write_safetensors
 
-__all__ = ["DISTANCES", "EMBEDDINGS", "layer_prefix", "write_bert_weights"]
+__all__ = [
+    "DISTANCES",
+    "EMBEDDINGS",
+    "layer_prefix",
+    "moved_value_bias",
+    "place_embeddings",
+    "write_bert_weights",
+]
 
 EMBEDDINGS = "embeddings"
 DISTANCES = "encoder.relative_attention_bias.weight"
@@ -52,6 +61,23 @@ def write_bert_weights(source: SafeTensors, config: BertConfig, target: Path) ->
         return source.floats(found[name])
 
     write_safetensors(target, shapes, read)
+
+
+def moved_value_bias(weights: SafeTensors, attention: str) -> FloatArray:
+    """The bias (hidden,) of an attention's output layer with that of the values in it, which may
+    then be left out: attention weights sum to 1."""
+    value = weights.floats(f"{attention}.self.value.bias").astype(np.float64)
+    weight = weights.floats(f"{attention}.output.dense.weight").astype(np.float64)
+    moved = weights.floats(f"{attention}.output.dense.bias") + weight @ value
+    return moved.astype(np.float32)
+
+
+def place_embeddings(weights: SafeTensors, config: BertConfig) -> FloatArray:
+    """What each token gets for its place, (places, hidden): its position and token type 0."""
+    table = weights.floats(f"{EMBEDDINGS}.position_embeddings.weight")[config.position_offset :]
+    if config.token_types:
+        table = table + weights.floats(f"{EMBEDDINGS}.token_type_embeddings.weight")[0]
+    return table
 
 
 def _names_in(source: SafeTensors, shapes: dict[str, tuple[int, ...]]) -> dict[str, str]:
