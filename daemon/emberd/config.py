@@ -75,8 +75,8 @@ class DaemonSettings(_Section, frozen=True, kw_only=True):
     preload: bool = True
     """Load the default model at start when it is in the store."""
     stay_awake: bool = True
-    """While requests follow each other within 0.4 ms, poll for the next instead of sleeping: half
-    the time of a cached text, for a processor while that goes on (Linux)."""
+    """While requests follow each other within 0.4 ms (2 after large ones), poll for the next and do
+    not sleep: half the time of a cached text, for a processor while that goes on (Linux)."""
 
 
 class ModelSettings(_Section, frozen=True, kw_only=True):
