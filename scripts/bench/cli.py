@@ -28,7 +28,7 @@ with each other: what counts is the ratios.
 _EXAMPLES = """\
 examples:
   .venv/bin/python scripts/bench                            all of it, about eighteen minutes
-  .venv/bin/python scripts/bench --quick                    a rough answer in six minutes
+  .venv/bin/python scripts/bench --quick                    a rough answer in under three minutes
   .venv/bin/python scripts/bench --only warm --only single  some of it
   .venv/bin/python scripts/bench --only peers               beside other programs, installed for it
   .venv/bin/python scripts/bench --json today.json          keep samples, machine and versions
@@ -83,7 +83,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--only", metavar="NAME", action="append", default=[], help="run this one; may be repeated")
     add("--all", action="store_true", help="those too that run on request only")
     add("--rounds", metavar="N", type=_count, help=f"samples of each figure (default {_ROUNDS})")
-    add("--quick", action="store_true", help="fewer texts and rounds: about six minutes")
+    add("--quick", action="store_true", help="fewer texts and rounds: under three minutes")
     add("--json", metavar="FILE", type=Path, help="write the results, with all samples, to FILE")
     add("--chart", metavar="FILE", type=Path, help="draw charts of results beside them, and end")
     add("--check", action="store_true", help="end with 1 where a bar is not met")

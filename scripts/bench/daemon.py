@@ -29,16 +29,21 @@ _IDLE_SNAPSHOTS = 60
 class BenchDaemon:
     """A daemon process on a home of its own that holds the model; use it as a context manager.
 
-    `settings` are the daemon's, as `section.key=value`.
+    `settings` are the daemon's, as `section.key=value`. It begins with what is in the cache of
+    another daemon, which must have written all of it.
     """
 
-    def __init__(self, model: StoredModel, *settings: str) -> None:
+    def __init__(
+        self, model: StoredModel, *settings: str, cache_of: BenchDaemon | None = None
+    ) -> None:
         # A socket's path holds 107 bytes, and macOS's temporary folders take half of them.
         self.home = Path(tempfile.mkdtemp(prefix="emberd"))
         models = self.home / "data" / "models"
         models.mkdir(parents=True)
         self.home.joinpath("data").chmod(0o700)
         (models / model.info.name).symlink_to(model.folder.resolve())
+        if cache_of is not None:
+            shutil.copytree(cache_of.home / "data" / "cache", self.home / "data" / "cache")
         self._environment = {
             **clean_environment(),
             "EMBERD_HOME": str(self.home),
@@ -136,9 +141,11 @@ def wait_until_written(client: Client) -> None:
 
 
 @contextmanager
-def serving(model: StoredModel, *settings: str) -> Iterator[tuple[BenchDaemon, Client]]:
-    """A daemon and a connected client, with the model loaded."""
-    with BenchDaemon(model, *settings) as daemon, daemon.client() as client:
+def serving(
+    model: StoredModel, *settings: str, cache_of: BenchDaemon | None = None
+) -> Iterator[tuple[BenchDaemon, Client]]:
+    """A daemon and a connected client, with the model loaded; as `BenchDaemon` otherwise."""
+    with BenchDaemon(model, *settings, cache_of=cache_of) as daemon, daemon.client() as client:
         client.models_load(model.info.name)
         yield daemon, client
 

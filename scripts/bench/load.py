@@ -75,6 +75,9 @@ async def _run(socket: str, kind: Kind) -> None:
             await _steady(socket, client, maker, tell)
             return
 
+        await client.embed(maker.mixed(1))
+        tell()
+
         async def embed() -> None:
             await client.embed(maker.mixed(_NEW_TEXTS))
 

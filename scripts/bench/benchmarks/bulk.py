@@ -20,7 +20,7 @@ __all__ = ["BENCHMARK"]
 
 def run(bench: Bench) -> list[Figure]:
     maker = TextMaker(4)
-    count = bench.size(1_024, 256)
+    count = bench.size(1_024, 128)
     warm_up = maker.mixed(64)
     texts = [maker.mixed(count) for _ in range(bench.rounds)]
     here, there = iter(texts), iter(texts)

@@ -28,9 +28,6 @@ __all__ = ["BENCHMARK"]
 _COMMAND = str(Path(sys.executable).parent / "emberd")
 _ALTERNATE_SCREEN = "\x1b[?1049h"
 _SCREENS = ("overview", "requests", "cache", "index", "plugins", "logs")
-_SLICE_S = 5.0  # processor time is counted in 10 ms: 0.2% of this
-_SETTLE_S = 2.0
-_STARTS = 7
 
 
 class _Slice(NamedTuple):
@@ -50,23 +47,25 @@ class _Start(NamedTuple):
 
 
 def run(bench: Bench) -> list[Figure]:
-    seconds = bench.size(60, 20)
+    slice_s, settle_s = bench.size(5, 2), bench.size(2, 1)
+    idle_s = bench.size(15, 3)
     with serving(bench.model, *bench.settings) as (daemon, client):
         client.embed(TextMaker(11).mixed(64))
         wait_until_idle(client)
         _start(daemon)  # brings its modules into memory
-        starts = [_start(daemon) for _ in range(_STARTS)]
+        starts = [_start(daemon) for _ in range(bench.size(7, 3))]
         shares = interleaved(
-            bench.rounds,
-            partial(_watched, daemon, seconds / 4),
-            partial(_share, daemon.cpu_s, seconds / 4),
+            bench.few_rounds,
+            partial(_watched, daemon, settle_s, idle_s),
+            partial(_share, daemon.cpu_s, idle_s),
             warm_up=0,
         )
+        slices = dict.fromkeys(_SCREENS, bench.size(4, 1)) | {"overview": bench.size(12, 1)}
         with under_load(daemon, "steady"), _dashboard(daemon) as terminal:
             terminal.wait_for("serving")
             screens = {
-                name: _screen(terminal, str(number), seconds if number == 1 else seconds / 3)
-                for number, name in enumerate(_SCREENS, start=1)
+                name: _screen(terminal, str(number), settle_s, slice_s, count)
+                for number, (name, count) in enumerate(slices.items(), start=1)
             }
     return [
         *(_cpu(name, slices, below(3)) for name, slices in screens.items()),
@@ -94,19 +93,20 @@ def _start(daemon: BenchDaemon) -> _Start:
         return _Start(frame_s, terminal.cpu_s(), terminal.wait_for("serving"))
 
 
-def _watched(daemon: BenchDaemon, seconds: float) -> float:
+def _watched(daemon: BenchDaemon, settle_s: float, seconds: float) -> float:
     with _dashboard(daemon) as terminal:
         terminal.wait_for("serving")
-        time.sleep(_SETTLE_S)
+        time.sleep(settle_s)
         return _share(daemon.cpu_s, seconds)
 
 
-def _screen(terminal: Terminal, key: str, seconds: float) -> list[_Slice]:
-    """Slices of a screen that is shown for so many seconds."""
+def _screen(
+    terminal: Terminal, key: str, settle_s: float, slice_s: float, count: int
+) -> list[_Slice]:
+    """So many slices of a screen, one after another."""
     terminal.press(key)
-    time.sleep(_SETTLE_S)
-    count = round(seconds / _SLICE_S)
-    return [_slice(terminal, seconds / count) for _ in range(count)]
+    time.sleep(settle_s)
+    return [_slice(terminal, slice_s) for _ in range(count)]
 
 
 def _slice(terminal: Terminal, seconds: float) -> _Slice:

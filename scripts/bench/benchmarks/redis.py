@@ -33,8 +33,9 @@ _SNAPSHOTS = 60
 
 
 def run(bench: Bench) -> list[Figure]:
+    from_memory = [] if bench.is_quick else _gone(bench, "memory")
     return [
-        *_gone(bench, "memory"),
+        *from_memory,
         *_gone(bench, "lmdb", "cache.memory_mib=0"),
         *_up(bench),
     ]

@@ -39,7 +39,7 @@ class _Turn:
 
 def run(bench: Bench) -> list[Figure]:
     texts = TextMaker(2).mixed(_TEXTS)
-    count = bench.size(4_000, 1_500)
+    count = bench.size(4_000, 1_000)
     disk_only = (*bench.settings, "cache.memory_mib=0")
     with (
         serving(bench.model, *bench.settings) as (daemon, client),

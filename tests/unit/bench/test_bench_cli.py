@@ -131,7 +131,7 @@ def test_only_the_named_benchmarks_run(only: Callable[..., None]) -> None:
 
 @pytest.mark.parametrize(
     ("arguments", "rounds", "few", "size"),
-    [([], 5, 3, 100), (["--quick"], 3, 2, 10), (["--quick", "--rounds", "1"], 1, 1, 10)],
+    [([], 5, 3, 100), (["--quick"], 3, 1, 10), (["--quick", "--rounds", "1"], 1, 1, 10)],
 )
 def test_quick_means_fewer_rounds_and_smaller_sizes(
     only: Callable[..., None], arguments: list[str], rounds: int, few: int, size: int
