@@ -118,7 +118,7 @@ def _index(bench: Bench, sizes: Sequence[int]) -> Iterator[Figure]:
                 upsert_s, build_s = _grow(client, clusters, held, size)
                 one, p99 = _search(client, clusters, 1)
                 many, _ = _search(client, clusters, _AT_ONCE)
-                info = client.stats(fresh=True).index.collections[0]
+                info = client.collections_info("c")
             daemon.stop()
             started = time.perf_counter()
             daemon.start()
