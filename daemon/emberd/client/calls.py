@@ -101,15 +101,10 @@ class Call:
         yield from self.start()
         return (yield from self.finish())
 
-    def first(self) -> tuple[str, Mapping[str, Any], float | None]:
-        """What the first try asks a link for, without any steps: for the clients' most frequent
-        call. The timeout runs from here; after an EmberdError go on with `try_again`."""
-        if self._timeout_s is not None:
-            self._deadline = time.monotonic() + self._timeout_s
-        return self._method, self._wire_params(), self._deadline
-
-    def try_again(self, error: EmberdError) -> Steps[Any]:
-        """What follows the error of the first try: the result of another one, or the error."""
+    def try_again(self, error: EmberdError, deadline: float | None) -> Steps[Any]:
+        """What follows the error of a first try that was made without steps: the result of another
+        one until `deadline`, or the error."""
+        self._deadline = deadline
         if isinstance(error, DeadlineExceededError):
             self._raise_timeout(error)
         yield from self._pause(error)

@@ -30,7 +30,8 @@ __all__ = [
     "embed",
     "embed_pipeline",
     "listed_texts",
-    "usual_call",
+    "usual_params",
+    "usual_retry",
 ]
 
 OnProgress = Callable[[int, int], object]
@@ -149,20 +150,32 @@ def embed(
     return merged(parts, whole)
 
 
-def usual_call(
+def usual_params(
     settings: ClientSettings, welcome: Welcome, texts: str | Iterable[str]
-) -> tuple[Call, int] | None:
-    """The request of a call as most are, and the number of its texts: few of them, and no options.
-    None for others. Raises InvalidParamsError."""
+) -> dict[str, Any] | None:
+    """The params of a call as most are: few texts, and no options. None for others.
+
+    It is asked for without any steps, in half their time. Raises InvalidParamsError.
+    """
     if not isinstance(texts, str | list | tuple):
         return None
     listed = listed_texts(texts)
     if not ChunkPlan.within(welcome.limits).fits(listed):
         return None
-    params: dict[str, Any] = {"texts": listed}
+    params: dict[str, Any] = {"texts": listed, "brief": True}
     if welcome.kept_dtype == "f16":
         params["dtype"] = "f16"
-    return Call(settings, "embed", params, has_deadline_param=True), len(listed)
+    if settings.timeout_s is not None:
+        params["deadline_ms"] = max(int(settings.timeout_s * 1_000), 1)
+    return params
+
+
+def usual_retry(
+    settings: ClientSettings, params: dict[str, Any], deadline: float | None, error: EmberdError
+) -> Steps[Any]:
+    """The result all the same where asking with `usual_params` failed, or the error."""
+    call = Call(settings, "embed", params, has_deadline_param=True)
+    return call.try_again(error, deadline)
 
 
 def embed_pipeline(settings: ClientSettings, **options: Any) -> Steps[tuple[ChunkPlan, Pipeline]]:

@@ -236,7 +236,7 @@ class Link:
         with self._mutex:
             self._users -= 1
             is_last = not self._users and self._loss is not None
-            self._turns.resign()
+            self._turns.hand_over()
         if is_last:
             self._sock.close()
 

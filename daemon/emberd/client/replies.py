@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Callable
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
@@ -63,15 +65,21 @@ def vectors_of(
     value: Any, rows: int, out: NDArray[np.float32] | None = None
 ) -> NDArray[np.float32]:
     """The (rows, dim) float32 array of a reply, in `out` where it fits. Raises ProtocolError."""
-    from emberd.wire.vectors import decode_vectors  # noqa: PLC0415 - NumPy, only where needed
-
     try:
-        vectors = decode_vectors(value, out)
+        vectors = _decoder()(value, out)
     except InvalidParamsError as exc:
         raise _unreadable(exc.message) from exc
     if len(vectors) != rows:
         raise _unreadable(f"{rows} rows were asked for and {len(vectors)} came")
     return vectors
+
+
+@cache
+def _decoder() -> Callable[[object, NDArray[np.float32] | None], NDArray[np.float32]]:
+    # To import again what is there takes longer than to read one vector's header.
+    from emberd.wire.vectors import decode_vectors  # noqa: PLC0415 - NumPy, only where needed
+
+    return decode_vectors
 
 
 def room_for(value: Any, rows: int) -> NDArray[np.float32] | None:

@@ -129,14 +129,16 @@ class Client(CollectionCalls):
         link = self._own_link()
         if link is None or not link.is_open or self._direct.is_possible:
             return None
-        if (usual := embedding.usual_call(self._settings, link.welcome, texts)) is None:
+        settings = self._settings
+        params = embedding.usual_params(settings, link.welcome, texts)
+        if params is None:
             return None
-        call, rows = usual
+        deadline = settings.deadline()
         try:
-            result = link.ask(*call.first())
+            result = link.ask("embed", params, deadline)
         except EmberdError as exc:
-            result = self._run(call.try_again(exc))
-        return bare_vectors(result, rows)
+            result = self._run(embedding.usual_retry(settings, params, deadline, exc))
+        return bare_vectors(result, len(params["texts"]))
 
     def embed_detailed(
         self,

@@ -57,8 +57,12 @@ class Turns:
     def resign(self) -> None:
         """Let another one lead."""
         with self._mutex:
-            self.leader = None
-            self._wake_next()
+            self.hand_over()
+
+    def hand_over(self) -> None:
+        """The same, for who holds the mutex."""
+        self.leader = None
+        self._wake_next()
 
     def follow(self, sleeper: Sleeper, timeout_s: float | None) -> bool:
         """Sleep until the reply is there or nobody leads. False after the timeout."""
@@ -86,5 +90,5 @@ class Turns:
                 self._wake_next()
 
     def _wake_next(self) -> None:
-        if self.leader is None and self._line:
+        if self._line and self.leader is None:
             self._line[0].wake()

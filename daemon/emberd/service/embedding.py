@@ -194,7 +194,7 @@ class EmbeddingService:
     def _reply(self, work: Work) -> dict[str, Any]:
         reply = reply_of(work)
         self._count(work)
-        self._counts.truncated += len(reply["truncated"])
+        self._counts.truncated += len(reply.get("truncated", ()))
         return reply
 
     async def _filled(self, work: Work) -> Work:

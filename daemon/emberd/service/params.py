@@ -116,6 +116,13 @@ class EmbedParams(Params, frozen=True):
             "settings name; the reply says which one did"
         ),
     ] = True
+    brief: Annotated[
+        bool,
+        Meta(
+            description="leave the model, its fingerprint and its dim out of the reply, and what "
+            "is null, 0 or empty"
+        ),
+    ] = False
 
 
 class SimilarityParams(Params, frozen=True):

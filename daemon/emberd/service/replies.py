@@ -27,6 +27,8 @@ def reply_of(work: Work) -> dict[str, Any]:
         vectors: Any = {"dtype": model.dtype, "shape": [len(values), dim], "data": data}
     else:
         vectors, tokens, truncated = _encoded(work, values, dim)
+    if params.brief:
+        return _brief(work, vectors, tokens, truncated)
     return {
         "model": model.info.name,
         "fingerprint": model.fingerprint,
@@ -39,12 +41,28 @@ def reply_of(work: Work) -> dict[str, Any]:
         "deduplicated": work.deduplicated,
         "tokens": tokens,
         "truncated": truncated,
-        "errors": [
-            {"index": index, **error.to_wire()} for index, error in sorted(work.errors.items())
-        ]
-        if work.errors
-        else [],
+        "errors": _errors_of(work) if work.errors else [],
     }
+
+
+def _brief(work: Work, vectors: Any, tokens: int, truncated: list[int]) -> dict[str, Any]:
+    """Half the time to pack and to read of one vector's reply."""
+    reply = {"count": len(work.values), "vectors": vectors, "hits": work.hits, "tokens": tokens}
+    if work.computed:
+        reply["computed"] = work.computed
+    if work.deduplicated:
+        reply["deduplicated"] = work.deduplicated
+    if truncated:
+        reply["truncated"] = truncated
+    if work.tried:
+        reply |= {"instead_of": work.tried[0], "model": work.model.info.name}
+    if work.errors:
+        reply["errors"] = _errors_of(work)
+    return reply
+
+
+def _errors_of(work: Work) -> list[dict[str, Any]]:
+    return [{"index": index, **error.to_wire()} for index, error in sorted(work.errors.items())]
 
 
 def _encoded(work: Work, values: list[bytes], dim: int) -> tuple[Any, int, list[int]]:

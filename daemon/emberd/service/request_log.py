@@ -87,7 +87,7 @@ class RequestLog:
             return
         texts, hits, computed = 0, _NO_HITS, 0
         if method == "embed" and result is not None:
-            texts, hits, computed = result["count"], result["hits"], result["computed"]
+            texts, hits, computed = result["count"], result["hits"], result.get("computed", 0)
         elif trace is not None:
             texts, hits, computed = trace.amounts()
         stages = None if trace is None else trace.stages(seconds)

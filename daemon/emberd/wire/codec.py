@@ -18,7 +18,14 @@ from emberd.errors import (
 from emberd.wire.limits import Limits
 from emberd.wire.messages import Event, Malformed, message_from
 from emberd.wire.scan import HEAD_BYTES, MESSAGE_HEADS, is_over_limits, request_msgid
-from emberd.wire.unpack import Buffer, Scanner, too_large, unpacker_of
+from emberd.wire.unpack import (
+    TINY_BYTES,
+    Buffer,
+    Scanner,
+    TinyUnpacker,
+    too_large,
+    unpacker_of,
+)
 
 __all__ = ["Decoder", "Encoder"]
 
@@ -80,7 +87,7 @@ def _packer(**options: Any) -> msgpack.Packer:
 class Decoder:
     """Cuts a stream of bytes into messages, however the bytes arrive.
 
-    A small request costs 1.9 us, where the bare library takes 0.9; 100,000 texts cost 8 ms, where
+    A small request costs 1.3 us, where the bare library takes 0.5; 100,000 texts cost 8 ms, where
     it takes 7.
     """
 
@@ -91,6 +98,8 @@ class Decoder:
         "_is_stopped",
         "_limits",
         "_scanner",
+        "_tiny",
+        "_tiny_bytes",
         "_unpack",
     )
 
@@ -106,6 +115,8 @@ class Decoder:
         """Other limits, from the next call of `feed` on."""
         self._limits = limits
         self._unpack = unpacker_of(limits)
+        self._tiny = TinyUnpacker(limits)
+        self._tiny_bytes = min(TINY_BYTES, limits.frame_bytes)
 
     def stop(self) -> None:
         """The connection is over: look at nothing that may still come."""
@@ -125,8 +136,14 @@ class Decoder:
         events: list[Event] = []
         if self._is_stopped or not data:
             return events
-        if not self._held and self._limits.elements is None and (event := self._whole(data)):
-            return [event]
+        if not self._held:
+            found: list[Event] | None
+            if len(data) <= self._tiny_bytes:
+                found = self._tiny.unpack(data, _message)
+            else:
+                found = self._whole(data)
+            if found is not None:
+                return found
         buffer: Buffer = data
         if self._held:
             self._held += data
@@ -147,20 +164,20 @@ class Decoder:
             events.append(self._failure(too_large(), bytes(self._held[:HEAD_BYTES])))
         return events
 
-    def _whole(self, data: Buffer) -> Event | None:
+    def _whole(self, data: Buffer) -> list[Event] | None:
         """The message that the data is from its first byte to its last, None where it is not. For
         a trusted peer alone: the scanner, which this saves, is what stands between an untrusted
         one's claims and our memory."""
         size = len(data)
-        if size > self._limits.frame_bytes or data[0] not in MESSAGE_HEADS:
+        if self._limits.elements is not None or size > self._limits.frame_bytes:
+            return None
+        if data[0] not in MESSAGE_HEADS:
             return None
         try:
             event = message_from(self._unpack(data), size)
         except EmberdError:
-            return (
-                None  # it is not all there, or more than one, or damaged: that is found out below
-            )
-        return None if type(event) is Malformed else event
+            return None  # it is not all there, or more than one, or damaged
+        return None if type(event) is Malformed else [event]
 
     def _next_end(self, buffer: Buffer, start: int) -> int | None:
         if buffer[start] not in MESSAGE_HEADS:
@@ -229,3 +246,8 @@ class Decoder:
             return False
         self._is_head_judged = len(self._held) >= HEAD_BYTES
         return is_over_limits(bytes(self._held[:HEAD_BYTES]), self._limits)
+
+
+def _message(value: object, size: int) -> Event | None:
+    event = message_from(value, size)
+    return None if type(event) is Malformed else event

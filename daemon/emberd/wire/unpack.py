@@ -4,20 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Final, NoReturn, TypeAlias
+from typing import Any, Final, NoReturn, TypeAlias, TypeVar
 
 import msgpack
 
 from emberd.errors import EmberdError, FrameTooLargeError, InvalidRequestError, ProtocolError
 from emberd.wire.limits import Limits
 
-__all__ = ["Buffer", "Scanner", "too_large", "unpacker_of"]
+T = TypeVar("T")
+
+__all__ = ["TINY_BYTES", "Buffer", "Scanner", "TinyUnpacker", "too_large", "unpacker_of"]
 
 Buffer: TypeAlias = bytes | bytearray | memoryview
 
 # Up to this size a frame cannot build more than some 4 MiB, so its elements need no counting.
 _SMALL_FRAME_BYTES: Final = 65_536
+TINY_BYTES: Final = 4_096
+# An array is given its room when its head is read: nested ones in so few bytes get 4 MiB together.
+_TINY_CONTAINER: Final = 512
 _ERRORS: Final = (ValueError, msgpack.UnpackException, RecursionError)
+_REFUSALS: Final = (EmberdError, *_ERRORS)
 
 
 class Scanner:
@@ -72,18 +78,7 @@ def unpacker_of(limits: Limits) -> Callable[[Buffer], Any]:
     FrameTooLargeError over the limits, and InvalidRequestError for an extension type and for a
     map key that is no string.
     """
-    unpack = partial(
-        msgpack.unpackb,
-        raw=False,
-        unicode_errors="surrogateescape",
-        strict_map_key=True,
-        ext_hook=_refuse_extension,
-        max_ext_len=0,  # timestamps never reach the hook
-        max_array_len=limits.array,
-        max_map_len=limits.map,
-        max_str_len=limits.string_bytes,
-        max_bin_len=limits.bin_bytes,
-    )
+    unpack = partial(msgpack.unpackb, **_options(limits))
 
     def unpack_frame(frame: Buffer) -> Any:
         try:
@@ -99,12 +94,66 @@ def unpacker_of(limits: Limits) -> Callable[[Buffer], Any]:
     return unpack_frame
 
 
+class TinyUnpacker:
+    """Builds the values of up to `TINY_BYTES` at a time, all of them or none.
+
+    In a third of the time that finding a message's end and building it then takes; what it does
+    not build for any reason is for those two.
+    """
+
+    __slots__ = ("_end", "_make", "_unpacker")
+
+    def __init__(self, limits: Limits) -> None:
+        options = _options(limits)
+        options["max_array_len"] = min(limits.array, _TINY_CONTAINER)
+        self._make = partial(
+            msgpack.Unpacker, read_size=TINY_BYTES, max_buffer_size=TINY_BYTES, **options
+        )
+        self._unpacker, self._end = self._make(), 0
+
+    def unpack(self, data: Buffer, make: Callable[[Any, int], T | None]) -> list[T] | None:
+        """What `make` makes of each value and its size. None where the last is not all there, or
+        any is refused, which `make` does by None."""
+        unpacker, start = self._unpacker, self._end
+        self._end = end = start + len(data)
+        made: list[T] = []
+        try:
+            unpacker.feed(data)
+            while start < end:
+                value = unpacker.unpack()
+                place = unpacker.tell()
+                if (found := make(value, place - start)) is None:
+                    break
+                made.append(found)
+                start = place
+            else:
+                return made
+        except _REFUSALS:
+            pass
+        self._unpacker, self._end = self._make(), 0  # it still held what was not taken
+        return None
+
+
 def too_large() -> FrameTooLargeError:
     """The one text for every limit: what was found first depends on how the bytes arrived."""
     return FrameTooLargeError(
         "The message, or one array, map or string of it, is over this connection's limits. Send "
         "less at a time, or raise limits.frame_mib in the daemon's settings."
     )
+
+
+def _options(limits: Limits) -> dict[str, Any]:
+    return {
+        "raw": False,
+        "unicode_errors": "surrogateescape",
+        "strict_map_key": True,
+        "ext_hook": _refuse_extension,
+        "max_ext_len": 0,  # timestamps never reach the hook
+        "max_array_len": limits.array,
+        "max_map_len": limits.map,
+        "max_str_len": limits.string_bytes,
+        "max_bin_len": limits.bin_bytes,
+    }
 
 
 def _counter(budget: int) -> Callable[[Any], Any]:
