@@ -35,6 +35,7 @@ _READ_BYTES: Final = 1 << 18  # a system's socket holds no more
 _ROOM_CHECK_S: Final = 0.1
 _FOR_EVER: Final = -1.0
 _AWAKE_S: Final = 1e-3  # 64 cached texts take 150 us, the first of many thousand 600
+_GIVE_WAY_S: Final = 5e-6  # it takes as long as to look for the reply
 _give_way = getattr(os, "sched_yield", lambda: None)  # not everywhere
 # A signal that comes just before a thread goes to sleep does not wake it: Ctrl-C is seen by then.
 _SIGNAL_CHECK_S: Final = 0.5
@@ -304,13 +305,16 @@ class Link:
 
     def _readable(self, deadline: float | None) -> int:
         """The same of reading, for the leader: to make a new object takes as long as to ask."""
-        started = time.perf_counter()
+        started = gave_way = time.perf_counter()
         # A cached text is answered before a processor that went to sleep is awake again.
         while self._is_brisk:
             if found := self._reads.poll(0):
                 return found[0][1]
-            self._is_brisk = time.perf_counter() < started + _AWAKE_S
-            _give_way()
+            now = time.perf_counter()
+            self._is_brisk = now < started + _AWAKE_S
+            if now >= gave_way + _GIVE_WAY_S:
+                _give_way()
+                gave_way = now
         events = _polled(self._reads, deadline)
         self._is_brisk = time.perf_counter() < started + _AWAKE_S
         return events

@@ -17,7 +17,8 @@ from typing import Final
 
 __all__ = ["Awake", "Place", "move_elsewhere", "processor"]
 
-# Giving way takes 0.3 us where no other thread wants the processor.
+# Giving way takes 0.6 us where no other thread wants the processor, as looking for a request does.
+_GIVE_WAY_S: Final = 5e-6
 _ALONE_S: Final = 5e-6
 _CROWDED_S: Final = 100e-6
 _FORGOTTEN: Final = 0.99  # of the time that others took, each time that nobody did
@@ -93,7 +94,7 @@ class Awake:
         self._is_off = count < 2 or not awake_s
         self._is_brisk = False
         self._asked = 0.0
-        self._until = -math.inf
+        self._until = self._gives_way_at = -math.inf
         self.is_polling = False
 
     def asked(self) -> None:
@@ -109,14 +110,18 @@ class Awake:
         if self._is_brisk and not (self.is_polling or self._is_off or self._is_working()):
             self._place = self._place or Place()
             self.is_polling = True
-            asyncio.get_running_loop().call_soon(self._poll, self._place)
+            loop = asyncio.get_running_loop()
+            loop.call_soon(self._poll, loop, self._place)
 
-    def _poll(self, place: Place) -> None:
-        if self._clock() < self._until and not self._is_working():
-            place.give_way()
-            asyncio.get_running_loop().call_soon(self._poll, place)
-        else:
+    def _poll(self, loop: asyncio.AbstractEventLoop, place: Place) -> None:
+        now = self._clock()
+        if now >= self._until or self._is_working():
             self.is_polling = False
+            return
+        if now >= self._gives_way_at:
+            place.give_way()
+            self._gives_way_at = now + _GIVE_WAY_S
+        loop.call_soon(self._poll, loop, place)
 
 
 def move_elsewhere() -> None:

@@ -7,6 +7,7 @@ import itertools
 import os
 import threading
 
+import numpy as np
 import pytest
 
 from emberd.server.awake import Awake, Place, move_elsewhere, processor
@@ -15,16 +16,19 @@ AWAKE_S = 400e-6
 
 
 class Clock:
-    """Time passes when somebody gives way, and when the test says so."""
+    """Time passes when somebody looks at it or gives way, and when the test says so."""
 
     def __init__(self, step_s: float = 1e-6) -> None:
         self.now = 0.0
         self.step_s = step_s
+        self.gave_way: list[float] = []
 
     def __call__(self) -> float:
+        self.now += 1e-7
         return self.now
 
     def give_way(self) -> None:
+        self.gave_way.append(self.now)
         self.wait(self.step_s)
 
     def wait(self, seconds: float) -> None:
@@ -84,6 +88,16 @@ async def test_it_sleeps_when_nothing_more_comes() -> None:
     assert not loop.awake.is_polling
     assert not await loop.request(after_s=AWAKE_S * 2)
     assert not loop.awake.is_polling
+
+
+async def test_others_get_the_processor_now_and_then_while_it_is_awake() -> None:
+    loop = Loop()
+    for _ in range(5):
+        await loop.request(after_s=AWAKE_S / 4)
+    waits = np.diff(loop.clock.gave_way)
+    assert len(waits) > 10
+    assert waits.min() > 3e-6
+    assert np.median(waits) < 10e-6
 
 
 async def test_an_answer_that_took_long_counts_from_its_end() -> None:

@@ -562,6 +562,8 @@ async def test_the_fallback_answers_whole_requests_and_says_so(bench: Bench) -> 
     reply = await bench.embed("a", "b")
     assert (reply["model"], reply["fingerprint"]) == ("n", other.fingerprint)
     assert reply["instead_of"] == "m"
+    brief = await bench.embed("a", brief=True)
+    assert (brief["model"], brief["instead_of"]) == ("n", "m")
     again = await bench.embed("a", model="n")
     assert (again["hits"], again["instead_of"]) == ({"memory": 1}, None)
     assert len(bench.told("model.fallback")) == 1

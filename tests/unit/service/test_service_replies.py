@@ -46,6 +46,30 @@ def test_float16_travels_as_it_does_after_rounding(daemon: InProcessDaemon, coun
     assert halves["shape"] == [count, 100]
 
 
+def test_a_brief_reply_says_only_what_is_new(daemon: InProcessDaemon) -> None:
+    client = daemon.client()
+    whole = client.call("embed", texts=TEXTS)
+    brief = client.call("embed", texts=TEXTS, brief=True)
+    assert brief.keys() == {"count", "vectors", "hits", "tokens", "truncated"}
+    assert brief.items() <= (whole | {"hits": {"memory": len(TEXTS)}}).items()
+    assert client.call("embed", texts=TEXTS[:1], brief=True).keys() == brief.keys() - {"truncated"}
+
+
+def test_a_brief_reply_tells_of_errors_and_of_work(daemon: InProcessDaemon) -> None:
+    texts, options = ["new one", "new one", "a b c d e"], {"partial": True, "truncate": "error"}
+    reply = daemon.client().call("embed", texts=texts, brief=True, **options)
+    assert (reply["count"], reply["computed"], reply["deduplicated"]) == (3, 1, 1)
+    assert [error["index"] for error in reply["errors"]] == [2]
+
+
+def test_a_brief_request_is_listed_like_any_other(daemon: InProcessDaemon) -> None:
+    client = daemon.client()
+    client.embed(TEXTS[:3])
+    client.embed(TEXTS[:3])
+    row = client.requests().requests[0]
+    assert (row.method, row.texts, row.hits, row.computed) == ("embed", 3, {"memory": 3}, 0)
+
+
 def test_dimensions_are_cut_before_anything_is_rounded_again(daemon: InProcessDaemon) -> None:
     client = daemon.client()
     cut = client.embed(TEXTS, dimensions=10)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import tracemalloc
 from typing import Any
 
 import msgpack
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from emberd.errors import FrameTooLargeError, InternalError, InvalidParamsError, ProtocolError
 from emberd.wire import Decoder, Encoder, Limits, Malformed, Notification, Request, Response
 from emberd.wire.snapshot import DaemonStats
+from emberd.wire.unpack import TINY_BYTES
 
 MSGIDS = st.integers(0, 0xFFFFFFFF)
 SCALARS = (
@@ -144,6 +146,33 @@ def test_pipelined_requests_come_out_in_order_from_one_read() -> None:
     encoder = Encoder()
     data = b"".join(encoder.request(msgid, "ping", ()) for msgid in range(300))
     assert [event.msgid for event in Decoder(Limits()).feed(data)] == list(range(300))
+
+
+@pytest.mark.parametrize("size", range(TINY_BYTES - 1, TINY_BYTES + 2))
+@pytest.mark.parametrize("limits", [Limits(), Limits.for_replies()])
+def test_messages_around_the_size_of_tiny_ones_come_out_the_same(size: int, limits: Limits) -> None:
+    small = Encoder().request(1, "ping", ())
+    large = b"\x94\x00\x02\xa1m\x91\xc5" + (size - 9).to_bytes(2) + bytes(size - 9)
+    for stream in (large, small + large[: -len(small)], large + small, small + large):
+        wanted = decoded([bytes([byte]) for byte in stream], limits)
+        assert decoded([stream], limits) == wanted
+        assert decoded([stream, small], limits) == decoded([stream + small], limits)
+
+
+@pytest.mark.parametrize("count", [511, 512, 513, 4_000])
+def test_a_tiny_message_may_have_as_many_elements_as_any(count: int) -> None:
+    (event,) = Decoder(Limits()).feed(msgpack.packb([0, 1, "m", [0] * count]))
+    assert event.params == [0] * count
+
+
+def test_a_tiny_message_gets_no_room_for_what_it_only_claims() -> None:
+    nested = b"\xdc\x02\x00" * 1_000  # arrays of 512 in arrays of 512
+    tracemalloc.start()
+    try:
+        Decoder(Limits()).feed(b"\x94\x00\x07\xa1m\x91" + nested)
+        assert tracemalloc.get_traced_memory()[1] < 8 << 20
+    finally:
+        tracemalloc.stop()
 
 
 def test_a_decoder_takes_any_buffer_and_keeps_no_hold_on_it() -> None:
