@@ -6,10 +6,17 @@ import os
 import signal
 from pathlib import Path
 
+import hypothesis
 import platformdirs
 import pytest
 
 from emberd.models import DEFAULT_MODEL, ModelStore, pull
+
+if not os.environ.get("CI"):  # whose own profile does the same, and takes the same examples always
+    hypothesis.settings.register_profile(
+        "untimed", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+    )
+    hypothesis.settings.load_profile("untimed")
 
 # A shell that starts the tests in the background may have Ctrl-C ignored, and children inherit it.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -67,6 +67,11 @@ class ScriptedClient:
     ) -> None:
         self._log.append("client closed")
 
+    async def ping(self) -> str:
+        if self._script and isinstance(self._script[0], EmberdError):
+            raise self._script[0]
+        return "pong"
+
     async def subscribe(self, interval_s: float = 1.0) -> AsyncIterator[Snapshot]:
         try:
             for step in self._script:
@@ -161,6 +166,15 @@ async def test_starting_is_said_and_asked_of_one_attempt_only() -> None:
         assert await take(states, 2) == [Starting(), NoDaemon("Nobody.", 52.0)]
         source.retry()
         assert await take(states, 1) == [NoDaemon("Nobody.", 53.0)]
+    assert [entry for entry in log if entry.startswith("open")] == ["open", "open, start", "open"]
+
+
+async def test_only_starting_is_done_by_a_client_that_starts_a_daemon() -> None:
+    source, log = source_of([DaemonUnreachableError("Nobody.")], [], [SNAPSHOTS[0], None])
+    async with aclosing(source.states()) as states:
+        await take(states, 2)
+        source.start()
+        assert await take(states, 2) == [Starting(), Live(SNAPSHOTS[0], 50.0)]
     assert [entry for entry in log if entry.startswith("open")] == ["open", "open, start", "open"]
 
 
@@ -263,7 +277,7 @@ class AnsweringClient(ScriptedClient):
         return RequestRows(slow_ms=float(limit))
 
 
-async def test_every_ask_has_an_answer_over_one_connection_that_starts_no_daemon() -> None:
+async def test_every_ask_has_an_answer_over_the_connection_of_the_snapshots() -> None:
     log: list[str] = []
 
     def open_client(autostart: bool) -> AnsweringClient:
@@ -283,10 +297,12 @@ async def test_every_ask_has_an_answer_over_one_connection_that_starts_no_daemon
         assert isinstance(await source.ask(AskInspection("t")), CacheInspection)
         assert (await source.ask(AskTopTexts(None))) == TopTexts(namespace="mine", kept=100)
         assert isinstance(await source.ask(AskRequests("slow")), RequestRows)
-        assert log.count("open") == 2
+        assert log.count("open") == 1
         assert "enable a" in log
         assert "disable a" in log
-    assert log.count("client closed") == 2
+    with pytest.raises(ConnectionLostError):
+        await source.ask(AskPlugin("a"))
+    assert log.count("client closed") == 1
 
 
 async def test_an_ask_that_nothing_answers_is_an_error_as_of_an_older_daemon() -> None:

@@ -6,7 +6,7 @@ import asyncio
 import os
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing
+from contextlib import AbstractAsyncContextManager, aclosing
 from typing import TYPE_CHECKING, Protocol, cast
 
 from emberd.client.address import parse_address
@@ -79,6 +79,10 @@ class Source(Protocol):
 class Subscriber(Protocol):
     """What is used of `emberd.client.AsyncClient`."""
 
+    async def ping(self) -> str:
+        """Returns once the daemon answers."""
+        ...
+
     def subscribe(self, interval_s: float = 1.0) -> AsyncIterator[Snapshot]:
         """Snapshots as the daemon sends them."""
         ...
@@ -117,14 +121,13 @@ class ClientSource:
         self._wake = asyncio.Event()
         self._is_start_asked = False
         self._was_live = False
-        self._asking = AsyncExitStack()
-        self._asker: Subscriber | None = None
+        self._client: Subscriber | None = None
 
     async def ask(self, ask: Ask) -> Answer:
-        """The daemon's answer, over a connection of its own, which starts no daemon."""
-        if self._asker is None:
-            self._asker = await self._asking.enter_async_context(self._open(False))
-        return await answer(cast("AsyncClient", self._asker), ask)
+        """The daemon's answer, over the connection that the snapshots come over."""
+        if self._client is None:
+            raise ConnectionLostError("The dashboard has no connection to the daemon now.")
+        return await answer(cast("AsyncClient", self._client), ask)
 
     def retry(self) -> None:
         """Try again now."""
@@ -137,7 +140,7 @@ class ClientSource:
 
     async def states(self) -> AsyncIterator[State]:
         """One state after another; see `states`."""
-        async with self._asking, aclosing(self._attempts()) as states:
+        async with aclosing(self._attempts()) as states:
             async for state in states:
                 yield state
 
@@ -162,14 +165,19 @@ class ClientSource:
         autostart, self._is_start_asked = self._is_start_asked, False
         if autostart:
             yield Starting()
+            async with self._open(True) as starter:
+                await starter.ping()
         async with (
-            self._open(autostart) as client,
+            self._open(False) as client,  # no question may start a daemon that has just ended
             aclosing(_generator(client.subscribe(self._interval_s))) as snapshots,
         ):
-            while (snapshot := await self._next(snapshots)) is not None:
-                _check_version(snapshot)
-                self._was_live = True
-                yield Live(snapshot, self._clock())
+            try:
+                while (snapshot := await self._next(snapshots)) is not None:
+                    _check_version(snapshot)
+                    self._client, self._was_live = client, True
+                    yield Live(snapshot, self._clock())
+            finally:
+                self._client = None
 
     async def _next(self, snapshots: AsyncIterator[Snapshot]) -> Snapshot | None:
         silence_s = max(_SILENCE_S, 4 * self._interval_s)

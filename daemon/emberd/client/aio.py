@@ -210,21 +210,32 @@ class AsyncClient(AsyncCollectionCalls):
         return await self._run(calls.stats_history(self._settings, window_s))
 
     async def subscribe(self, interval_s: float = 1.0) -> AsyncGenerator[Snapshot, None]:
-        """A snapshot every `interval_s`, the newest only, over a connection of its own.
+        """A snapshot every `interval_s`, the newest only; each iterator but the first that is open
+        has a connection of its own.
 
         Raises ConnectionLostError when the daemon goes. Closing the iterator ends it.
         """
-        link = await self._opened()
+        settings = self._settings
+        link = shared = await self._link()
+        if not shared.follow():
+            link = await self._opened()
+            link.follow()
+        subscription: dict[str, Any] | None = None
         try:
-            ticket = await link.start("stats.subscribe", {"interval_s": interval_s}, None)
-            await ticket.wait(self._settings.deadline())
+            params = {"interval_s": interval_s}
+            subscription = await link.ask("stats.subscribe", params, settings.deadline())
             while True:
-                notification = await link.next_notification(self._settings.silence_s(interval_s))
+                notification = await link.next_notification(settings.silence_s(interval_s))
                 if notification is None:
                     raise late("stats.subscribe")
                 yield calls.snapshot_of(notification.params[0])
         finally:
-            await link.close(closed())
+            link.unfollow()
+            if link is not shared:
+                await link.close(closed())
+            elif subscription is not None:
+                with suppress(EmberdError):  # of a lost link, which has no subscriptions
+                    await link.start("stats.unsubscribe", subscription, settings.deadline())
 
     async def cache_stats(self) -> CacheStats:
         """Tiers, write-behind and namespaces of the cache."""

@@ -70,6 +70,7 @@ class AsyncLink(asyncio.Protocol):
         self._has_room.set()
         self._news: deque[Notification] = deque(maxlen=1)  # the latest only
         self._has_news = asyncio.Event()
+        self._is_followed = False
 
     @property
     def is_open(self) -> bool:
@@ -104,6 +105,19 @@ class AsyncLink(asyncio.Protocol):
         if cancel and self._loss is None and self._transport is not None:
             self._transport.write(cancel)
 
+    def follow(self) -> bool:
+        """Keep notifications from here on for `next_notification`, until `unfollow`. False where
+        somebody has them already."""
+        if self._is_followed:
+            return False
+        self._is_followed = True
+        return True
+
+    def unfollow(self) -> None:
+        """Drop notifications, these too that came."""
+        self._is_followed = False
+        self._news.clear()
+
     async def next_notification(self, timeout_s: float | None) -> Notification | None:
         """The latest notification; None after the timeout. Raises ConnectionLostError."""
         try:
@@ -133,7 +147,7 @@ class AsyncLink(asyncio.Protocol):
                 event.waiter.settle(event)
             elif isinstance(event, Malformed):
                 self._fail(event.error)
-            else:
+            elif self._is_followed:
                 self._news.append(event)
                 self._has_news.set()
 

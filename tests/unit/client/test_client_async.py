@@ -124,10 +124,10 @@ async def test_writing_waits_while_the_daemon_does_not_read(
     np.testing.assert_array_equal(await large, vectors_of_texts(texts))
 
 
-async def test_leaving_a_subscription_closes_its_connection(
+async def test_leaving_a_subscription_ends_it_and_keeps_the_connection(
     daemon: TestDaemon, asynchronous: AsyncClient
 ) -> None:
-    daemon.handlers["stats.subscribe"] = lambda params: {"subscription": 1}
+    daemon.handlers["stats.subscribe"] = lambda params: {"subscription": 7}
     snapshots = asynchronous.subscribe()
     waiting = asyncio.ensure_future(anext(snapshots))
     await seen(daemon, "stats.subscribe")
@@ -138,7 +138,42 @@ async def test_leaving_a_subscription_closes_its_connection(
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting
-    await asyncio.to_thread(daemon.wait_until, lambda: daemon.open_connections == 0)
+    await seen(daemon, "stats.unsubscribe")
+    assert daemon.asked[-1] == ("stats.unsubscribe", {"subscription": 7})
+    assert await asynchronous.ping() == "pong"
+    assert daemon.connections == 1
+
+
+async def test_a_second_subscription_has_a_connection_of_its_own(
+    daemon: TestDaemon, asynchronous: AsyncClient
+) -> None:
+    daemon.handlers["stats.subscribe"] = lambda params: {"subscription": 1}
+    subscriptions = [asynchronous.subscribe() for _ in range(2)]
+    waiting = [asyncio.ensure_future(anext(each)) for each in subscriptions]
+    await asyncio.to_thread(daemon.wait_until, lambda: len(daemon.asked) == 2)
+    await asyncio.to_thread(daemon.push, snapshot(1))
+    assert [found.sequence for found in await asyncio.gather(*waiting)] == [1, 1]
+    await subscriptions[1].aclose()
+    await asyncio.to_thread(daemon.wait_until, lambda: daemon.open_connections == 1)
+    waiting = [asyncio.ensure_future(anext(subscriptions[0]))]
+    await asyncio.to_thread(daemon.push, snapshot(2))
+    assert (await waiting[0]).sequence == 2
+    await subscriptions[0].aclose()
+
+
+async def test_a_subscription_begins_with_what_comes_after_it(
+    daemon: TestDaemon, asynchronous: AsyncClient
+) -> None:
+    daemon.handlers["stats.subscribe"] = lambda params: {"subscription": 1}
+    await asynchronous.ping()
+    await asyncio.to_thread(daemon.push, snapshot(1))  # of a subscription that has ended
+    await asynchronous.ping()
+    snapshots = asynchronous.subscribe()
+    waiting = asyncio.ensure_future(anext(snapshots))
+    await seen(daemon, "stats.subscribe")
+    await asyncio.to_thread(daemon.push, snapshot(2))
+    assert (await waiting).sequence == 2
+    await snapshots.aclose()
 
 
 async def test_a_client_closed_while_it_connects_stays_closed(daemon: TestDaemon) -> None:
