@@ -41,10 +41,8 @@ def widened(halves: NDArray[Any], out: NDArray[np.float32] | None = None) -> NDA
 
 
 def _has_infinities(halves: NDArray[Any]) -> bool:
-    """Or what is not a number. NumPy finds the largest integer's place sooner than the integer."""
-    flat = halves.reshape(-1)
-    signed, unsigned = flat.view("<i2"), flat.view("<u2")
-    return bool(signed[signed.argmax()] >= _INFINITY or unsigned[unsigned.argmax()] >= _LEAST)
+    """Or what is not a number."""
+    return bool(halves.view("<i2").max() >= _INFINITY or halves.view("<u2").max() >= _LEAST)
 
 
 def _keeps_subnormals() -> bool:

@@ -13,15 +13,15 @@ from emberd.wire.limits import Limits
 
 T = TypeVar("T")
 
-__all__ = ["TINY_BYTES", "Buffer", "Scanner", "TinyUnpacker", "too_large", "unpacker_of"]
+__all__ = ["SMALL_BYTES", "Buffer", "Scanner", "SmallUnpacker", "too_large", "unpacker_of"]
 
 Buffer: TypeAlias = bytes | bytearray | memoryview
 
 # Up to this size a frame cannot build more than some 4 MiB, so its elements need no counting.
-_SMALL_FRAME_BYTES: Final = 65_536
-TINY_BYTES: Final = 4_096
-# An array is given its room when its head is read: nested ones in so few bytes get 4 MiB together.
-_TINY_CONTAINER: Final = 512
+SMALL_BYTES: Final = 65_536
+# An array is given its room when its head is read: a thousand nested ones get 4 MiB together.
+_SMALL_ARRAY: Final = 512
+_READ_BYTES: Final = 4_096  # what its buffer has room for at first
 _ERRORS: Final = (ValueError, msgpack.UnpackException, RecursionError)
 _REFUSALS: Final = (EmberdError, *_ERRORS)
 
@@ -82,7 +82,7 @@ def unpacker_of(limits: Limits) -> Callable[[Buffer], Any]:
 
     def unpack_frame(frame: Buffer) -> Any:
         try:
-            if limits.elements is None or len(frame) <= _SMALL_FRAME_BYTES:
+            if limits.elements is None or len(frame) <= SMALL_BYTES:
                 return unpack(frame)
             count = _counter(limits.elements)
             return unpack(frame, list_hook=count, object_hook=count)
@@ -94,8 +94,8 @@ def unpacker_of(limits: Limits) -> Callable[[Buffer], Any]:
     return unpack_frame
 
 
-class TinyUnpacker:
-    """Builds the values of up to `TINY_BYTES` at a time, all of them or none.
+class SmallUnpacker:
+    """Builds the values of up to `SMALL_BYTES` at a time, all of them or none.
 
     In a third of the time that finding a message's end and building it then takes; what it does
     not build for any reason is for those two.
@@ -105,9 +105,9 @@ class TinyUnpacker:
 
     def __init__(self, limits: Limits) -> None:
         options = _options(limits)
-        options["max_array_len"] = min(limits.array, _TINY_CONTAINER)
+        options["max_array_len"] = min(limits.array, _SMALL_ARRAY)
         self._make = partial(
-            msgpack.Unpacker, read_size=TINY_BYTES, max_buffer_size=TINY_BYTES, **options
+            msgpack.Unpacker, read_size=_READ_BYTES, max_buffer_size=SMALL_BYTES, **options
         )
         self._unpacker, self._end = self._make(), 0
 
