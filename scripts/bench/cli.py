@@ -27,7 +27,7 @@ with each other: what counts is the ratios.
 """
 _EXAMPLES = """\
 examples:
-  .venv/bin/python scripts/bench                            all of it, about eighteen minutes
+  .venv/bin/python scripts/bench                            all of it, about sixteen minutes
   .venv/bin/python scripts/bench --quick                    a rough answer in under three minutes
   .venv/bin/python scripts/bench --only warm --only single  some of it
   .venv/bin/python scripts/bench --only peers               beside other programs, installed for it

@@ -11,9 +11,9 @@ import msgpack
 from emberd.errors import EmberdError, FrameTooLargeError, InvalidRequestError, ProtocolError
 from emberd.wire.limits import Limits
 
-T = TypeVar("T")
-
 __all__ = ["SMALL_BYTES", "Buffer", "Scanner", "SmallUnpacker", "too_large", "unpacker_of"]
+
+T = TypeVar("T")
 
 Buffer: TypeAlias = bytes | bytearray | memoryview
 
@@ -97,8 +97,8 @@ def unpacker_of(limits: Limits) -> Callable[[Buffer], Any]:
 class SmallUnpacker:
     """Builds the values of up to `SMALL_BYTES` at a time, all of them or none.
 
-    In a third of the time that finding a message's end and building it then takes; what it does
-    not build for any reason is for those two.
+    In half the time of finding a message's end and building it then; what it does not build, for
+    whatever reason, is for those two.
     """
 
     __slots__ = ("_end", "_make", "_unpacker")
