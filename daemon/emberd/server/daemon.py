@@ -194,46 +194,14 @@ class Daemon:
             self._events,
             stays_awake=settings.daemon.stay_awake,
         )
-        computations = Computations(self._engine, self._cache, self._statistics)
         kept = settings.cache.top_texts
         top_texts = TopTextCounts(kept) if kept else None
-        embedding = EmbeddingService(
-            self._registry,
-            self._cache,
-            computations,
-            self._statistics,
-            settings.limits,
-            frozenset({"default", *settings.cache.namespaces}),
-            Admission(self._plugins.limiters) if self._plugins.limiters else None,
-            fallbacks=Fallbacks(self._registry, self._events),
-            top_texts=top_texts,
-        )
+        embedding = self._make_embedding(top_texts)
         collections = CollectionService(
             self._collections, embedding, self._registry, settings.limits, self._events
         )
         self._closing.push_async_callback(collections.close)
-        limits = LimitReader(self._plugins.limiters)
-        self._closing.callback(limits.close)
-        builder = SnapshotBuilder(
-            engine=self._engine,
-            cache=self._cache,
-            registry=self._registry,
-            statistics=self._statistics,
-            collections=collections,
-            events=self._events,
-            plugins=self._plugins,
-            socket=str(self._paths.socket),
-            take_lag_ms=self._monitor.take_ms,
-            gpu=self._watch_gpu(),
-            limits=limits,
-        )
-        self._snapshots = Snapshots(
-            builder,
-            self._sessions.callers,
-            lambda: (self._stop.is_set(), self._plugins.problems()),
-            on_tick=self._observe(),
-            is_always_watched=bool(self._plugins.exporters),
-        )
+        self._snapshots = self._make_snapshots(collections)
         self._service = Service(
             settings,
             engine=self._engine,
@@ -261,6 +229,44 @@ class Daemon:
         self._closing.callback(self._monitor.stop)
         self._snapshots.start()
         self._closing.callback(self._snapshots.stop)
+
+    def _make_embedding(self, top_texts: TopTextCounts | None) -> EmbeddingService:
+        settings, limiters = self._settings, self._plugins.limiters
+        return EmbeddingService(
+            self._registry,
+            self._cache,
+            Computations(self._engine, self._cache, self._statistics),
+            self._statistics,
+            settings.limits,
+            frozenset({"default", *settings.cache.namespaces}),
+            Admission(limiters) if limiters else None,
+            fallbacks=Fallbacks(self._registry, self._events),
+            top_texts=top_texts,
+        )
+
+    def _make_snapshots(self, collections: CollectionService) -> Snapshots:
+        limits = LimitReader(self._plugins.limiters)
+        self._closing.callback(limits.close)
+        builder = SnapshotBuilder(
+            engine=self._engine,
+            cache=self._cache,
+            registry=self._registry,
+            statistics=self._statistics,
+            collections=collections,
+            events=self._events,
+            plugins=self._plugins,
+            socket=str(self._paths.socket),
+            take_lag_ms=self._monitor.take_ms,
+            gpu=self._watch_gpu(),
+            limits=limits,
+        )
+        return Snapshots(
+            builder,
+            self._sessions.callers,
+            lambda: (self._stop.is_set(), self._plugins.problems()),
+            on_tick=self._observe(),
+            is_always_watched=bool(self._plugins.exporters),
+        )
 
     def _watch_gpu(self) -> GpuWatch | None:
         device = self._engine.device

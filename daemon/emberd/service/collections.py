@@ -26,7 +26,8 @@ from emberd.index.manifest import Manifest
 from emberd.service import params as p
 from emberd.service.callers import Caller
 from emberd.service.embedding import EmbeddingService
-from emberd.service.registry import LoadedModel, ModelRegistry
+from emberd.service.loaded_model import LoadedModel
+from emberd.service.registry import ModelRegistry
 from emberd.telemetry import EventLog
 from emberd.wire.snapshot import IndexStats
 from emberd.wire.vectors import decode_vectors, encode_vectors

@@ -14,7 +14,7 @@ from emberd.cache import Cache, Flights
 from emberd.engine import Embedded, Engine
 from emberd.errors import CancelledRequestError, EmberdError, InternalError
 from emberd.records.values import pack_values
-from emberd.service.registry import LoadedModel
+from emberd.service.loaded_model import LoadedModel
 from emberd.service.statistics import Statistics
 from emberd.service.trace import current_trace
 

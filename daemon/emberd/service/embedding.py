@@ -30,8 +30,9 @@ from emberd.service.admission import Admission
 from emberd.service.callers import Caller
 from emberd.service.compute import Computations
 from emberd.service.fallback import Fallbacks
+from emberd.service.loaded_model import LoadedModel
 from emberd.service.params import EmbedParams
-from emberd.service.registry import LoadedModel, ModelRegistry
+from emberd.service.registry import ModelRegistry
 from emberd.service.replies import reply_of, vectors_of
 from emberd.service.statistics import Statistics
 from emberd.service.trace import current_trace

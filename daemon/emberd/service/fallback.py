@@ -7,7 +7,8 @@ import time
 from collections.abc import Callable
 
 from emberd.errors import EmberdError, UpstreamUnavailableError
-from emberd.service.registry import LoadedModel, ModelRegistry
+from emberd.service.loaded_model import LoadedModel
+from emberd.service.registry import ModelRegistry
 from emberd.telemetry import EventLog
 
 __all__ = ["Fallbacks"]

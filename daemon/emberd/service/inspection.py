@@ -15,8 +15,9 @@ from emberd.records.values import unpack_value
 from emberd.service.callers import Caller
 from emberd.service.embedder_models import estimate_tokens
 from emberd.service.embedding import EmbeddingService
+from emberd.service.loaded_model import LoadedModel
 from emberd.service.params import InspectParams
-from emberd.service.registry import LoadedModel, ModelRegistry
+from emberd.service.registry import ModelRegistry
 from emberd.telemetry.top_texts import TopTextCounts
 from emberd.wire.insight import CacheInspection, TierFinding
 

@@ -10,90 +10,29 @@ from typing import Any, Literal
 
 import msgspec
 
-from emberd.cache import KeySpace
 from emberd.config import ModelSettings, duration_s
 from emberd.engine import Engine, Residency
 from emberd.errors import (
     CancelledRequestError,
     EmberdError,
-    InvalidParamsError,
     ModelNotFoundError,
 )
 from emberd.models import (
     CATALOG,
-    ModelInfo,
     ModelStore,
     StoredModel,
     canonical_name,
     pull,
     split_name,
 )
-from emberd.plugins.contracts import EmbedderModel
-from emberd.records.values import Dtype, value_size
+from emberd.records.values import Dtype
 from emberd.service.embedder_models import Embedders, PluggedModel
+from emberd.service.loaded_model import LoadedModel
 from emberd.service.trace import current_trace
 from emberd.telemetry import EventLog
 from emberd.wire.snapshot import ModelStats
 
-__all__ = ["LoadedModel", "ModelRegistry"]
-
-_SPACES_KEPT = 1024
-
-
-class LoadedModel:
-    """A model that can compute, with what the cache needs to know of it.
-
-    `plugged` is what computes it where that is a plugin's embedder, and None for the engine.
-    """
-
-    def __init__(
-        self,
-        info: ModelInfo | EmbedderModel,
-        dtype: Dtype,
-        plugged: PluggedModel | None = None,
-    ) -> None:
-        self.info = info
-        self.plugged = plugged
-        self.fingerprint = info.fingerprint
-        self.dtype = dtype
-        self.value_size = value_size(info.dim, dtype)
-        self.texts = 0
-        self._spaces: dict[tuple[str, str, str], KeySpace] = {}
-
-    @property
-    def fallback(self) -> str | None:
-        """The model that answers whole requests when this one's server is away."""
-        return self.info.fallback if isinstance(self.info, EmbedderModel) else None
-
-    def prefix_of(self, prompt: str | None, prefix: str | None) -> str:
-        """The words put before each text. Raises InvalidParamsError for an unknown prompt."""
-        if prompt is None:
-            return prefix or ""
-        if prefix is not None:
-            raise InvalidParamsError(
-                "prompt: give a named prompt or a literal prefix, not both.",
-                details={"field": "prompt"},
-            )
-        try:
-            return self.info.prompts[prompt]
-        except KeyError:
-            known = ", ".join(self.info.prompts) or "none; use `prefix` for words of your own"
-            raise InvalidParamsError(
-                f"prompt: {self.info.name} has no prompt {prompt!r} (it has: {known}).",
-                details={"field": "prompt"},
-            ) from None
-
-    def space(self, namespace: str, prefix: str, truncate: str) -> KeySpace:
-        """The key space of a kind of request; made once."""
-        key = (namespace, prefix, truncate)
-        space = self._spaces.get(key)
-        if space is None:
-            if len(self._spaces) >= _SPACES_KEPT:
-                self._spaces.clear()
-            space = self._spaces[key] = KeySpace(
-                namespace, self.fingerprint, prefix, truncate, self.dtype
-            )
-        return space
+__all__ = ["ModelRegistry"]
 
 
 class ModelRegistry:

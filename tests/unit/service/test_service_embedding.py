@@ -26,8 +26,8 @@ from emberd.service.admission import Admission
 from emberd.service.callers import Caller
 from emberd.service.compute import Computations
 from emberd.service.embedding import EmbeddingService
+from emberd.service.loaded_model import LoadedModel
 from emberd.service.params import EmbedParams
-from emberd.service.registry import LoadedModel
 from emberd.service.statistics import Statistics
 
 DIM = 8

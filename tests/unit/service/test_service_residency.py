@@ -17,7 +17,8 @@ from emberd.engine import Device, Encoded, Engine, residency
 from emberd.errors import CancelledRequestError, EmberdError, ModelLoadFailedError
 from emberd.models import ModelInfo, ModelStore, StoredModel
 from emberd.models.info import write_info
-from emberd.service.registry import LoadedModel, ModelRegistry
+from emberd.service.loaded_model import LoadedModel
+from emberd.service.registry import ModelRegistry
 from emberd.telemetry import EventLog
 
 NAMES = ("one", "two")

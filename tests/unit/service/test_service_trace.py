@@ -22,8 +22,8 @@ from emberd.models import ModelInfo
 from emberd.service.callers import Caller
 from emberd.service.compute import Computations
 from emberd.service.embedding import EmbeddingService
+from emberd.service.loaded_model import LoadedModel
 from emberd.service.params import EmbedParams
-from emberd.service.registry import LoadedModel
 from emberd.service.statistics import Statistics
 from emberd.service.trace import CURRENT, Trace, current_trace
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypedDict
 
 import click
 
@@ -109,31 +109,13 @@ def command(
     if list_keys:
         _print_keys(app, as_json)
         return 0
-    if web and (once or record or replay):
-        raise click.UsageError("--web shows a daemon: leave out --once, --record and --replay.")
-    if web_port is not None and not web:
-        raise click.UsageError("--web-port is for --web.")
+    _check_web(web=web, web_port=web_port, is_of_a_file=bool(once or record or replay))
     if record is not None and (once or read_only):
         raise click.UsageError("--record writes a file: leave out --once and --read-only.")
-    _check_options(app, demo=demo, record=record, replay=replay, at=at)
-    chosen = app.settings.dashboard
-    is_ascii = chosen.ascii if is_ascii is None else is_ascii
-    theme, interval = theme or chosen.theme, interval or chosen.interval_s
+    _check_replay(app, demo=demo, record=record, replay=replay, at=at)
+    look = _look(app, is_ascii, theme, interval, demo=demo)
     if web:
-        from emberd_tui.keymap import key_map  # noqa: PLC0415  # not for `--help`
-        from emberd_tui.web import WEB_PORT, serve  # noqa: PLC0415
-
-        key_map(chosen.keys)  # what is wrong is said here, and not in the browser
-        return serve(
-            app.socket,
-            port=WEB_PORT if web_port is None else web_port,
-            ascii=is_ascii,
-            theme=theme,
-            interval_s=interval,
-            demo=demo,
-            keys=chosen.keys,
-            tell=lambda url: _tell(url, as_json=as_json),
-        )
+        return _serve(app, look, web_port, as_json=as_json)
     if once != as_json:
         raise click.UsageError("--once and --json go together: one snapshot, as JSON.")
     recording = _recording(replay)
@@ -146,11 +128,7 @@ def command(
 
     return emberd_tui.run(
         app.socket,
-        ascii=is_ascii,
-        theme=theme,
-        interval_s=interval,
-        demo=demo,
-        keys=chosen.keys,
+        **look,
         read_only=read_only,
         record=record,
         replay=recording,
@@ -158,7 +136,56 @@ def command(
     )
 
 
-def _check_options(
+class _Look(TypedDict):
+    """How a dashboard is drawn, wherever that is."""
+
+    ascii: bool
+    theme: Literal["dark", "light"]
+    interval_s: float
+    demo: bool
+    keys: dict[str, str | list[str]]
+
+
+def _look(
+    app: App,
+    is_ascii: bool | None,
+    theme: Literal["dark", "light"] | None,
+    interval: float | None,
+    *,
+    demo: bool,
+) -> _Look:
+    """What was asked for, else what the settings say."""
+    chosen = app.settings.dashboard
+    return _Look(
+        ascii=chosen.ascii if is_ascii is None else is_ascii,
+        theme=theme or chosen.theme,
+        interval_s=interval or chosen.interval_s,
+        demo=demo,
+        keys=chosen.keys,
+    )
+
+
+def _serve(app: App, look: _Look, port: int | None, *, as_json: bool) -> int:
+    from emberd_tui.keymap import key_map  # noqa: PLC0415  # not for `--help`
+    from emberd_tui.web import WEB_PORT, serve  # noqa: PLC0415
+
+    key_map(look["keys"])  # what is wrong is said here, and not in the browser
+    return serve(
+        app.socket,
+        port=WEB_PORT if port is None else port,
+        tell=lambda url: _tell(url, as_json=as_json),
+        **look,
+    )
+
+
+def _check_web(*, web: bool, web_port: int | None, is_of_a_file: bool) -> None:
+    if web and is_of_a_file:
+        raise click.UsageError("--web shows a daemon: leave out --once, --record and --replay.")
+    if web_port is not None and not web:
+        raise click.UsageError("--web-port is for --web.")
+
+
+def _check_replay(
     app: App, *, demo: bool, record: Path | None, replay: Path | None, at: float | None
 ) -> None:
     if replay is None:
