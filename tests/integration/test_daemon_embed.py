@@ -212,7 +212,7 @@ BAD_REQUESTS: list[tuple[str, dict[str, Any], type[EmberdError], str]] = [
     ("models.list", {"x": 1}, InvalidParamsError, "x"),
     ("stats", {"fresh": "soon"}, InvalidParamsError, "fresh"),
     ("stats.subscribe", {"interval_s": 0}, InvalidParamsError, "interval_s"),
-    ("stats.unsubscribe", {}, InvalidParamsError, "subscription"),
+    ("stats.unsubscribe", {"subscription": "1"}, InvalidParamsError, "subscription"),
     ("ping", {"x": 1}, InvalidParamsError, "x"),
     ("shutdown", {"now": True}, InvalidParamsError, "now"),
 ]

@@ -220,10 +220,8 @@ class AsyncClient(AsyncCollectionCalls):
         if not shared.follow():
             link = await self._opened()
             link.follow()
-        subscription: dict[str, Any] | None = None
         try:
-            params = {"interval_s": interval_s}
-            subscription = await link.ask("stats.subscribe", params, settings.deadline())
+            await link.ask("stats.subscribe", {"interval_s": interval_s}, settings.deadline())
             while True:
                 notification = await link.next_notification(settings.silence_s(interval_s))
                 if notification is None:
@@ -233,9 +231,9 @@ class AsyncClient(AsyncCollectionCalls):
             link.unfollow()
             if link is not shared:
                 await link.close(closed())
-            elif subscription is not None:
+            else:
                 with suppress(EmberdError):  # of a lost link, which has no subscriptions
-                    await link.start("stats.unsubscribe", subscription, settings.deadline())
+                    await link.start("stats.unsubscribe", {}, settings.deadline())
 
     async def cache_stats(self) -> CacheStats:
         """Tiers, write-behind and namespaces of the cache."""

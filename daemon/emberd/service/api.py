@@ -268,7 +268,7 @@ METHODS: dict[str, Method] = {
         Method(
             "stats.unsubscribe",
             p.UnsubscribeParams,
-            "End a subscription.",
+            "End a subscription, or all of this connection.",
             "{unsubscribed}",
             is_listed=False,
         ),

@@ -342,7 +342,10 @@ class RequestsParams(Params, frozen=True):
 
 
 class UnsubscribeParams(Params, frozen=True):
-    subscription: Annotated[int, Meta(description="the id that stats.subscribe answered")]
+    subscription: Annotated[
+        int | None,
+        Meta(description="the id that stats.subscribe answered; null ends all of the connection's"),
+    ] = None
 
 
 def bind(values: Sequence[Any], kind: type[P]) -> P:

@@ -97,19 +97,18 @@ class Snapshots:
         asyncio.get_running_loop().call_soon(caller.push, self._plain)
         return number
 
-    def unsubscribe(self, caller: Caller, number: int) -> bool:
-        """End one of the caller's own subscriptions; False when there is none such."""
-        subscription = self._subscriptions.get(number)
-        if subscription is None or subscription.caller is not caller:
-            return False
-        del self._subscriptions[number]
-        return True
+    def unsubscribe(self, caller: Caller, number: int | None = None) -> bool:
+        """End one of the caller's own subscriptions, or all of them; False when there is none
+        such."""
+        own = [n for n, entry in self._subscriptions.items() if entry.caller is caller]
+        ended = own if number is None else [n for n in own if n == number]
+        for each in ended:
+            del self._subscriptions[each]
+        return bool(ended)
 
     def forget(self, caller: Caller) -> None:
-        """End every subscription of a connection that has gone."""
-        gone = [n for n, entry in self._subscriptions.items() if entry.caller is caller]
-        for number in gone:
-            del self._subscriptions[number]
+        """The connection has gone."""
+        self.unsubscribe(caller)
 
     def _build(self) -> Snapshot:
         is_draining, problems = self._state()

@@ -139,9 +139,23 @@ async def test_leaving_a_subscription_ends_it_and_keeps_the_connection(
     with pytest.raises(asyncio.CancelledError):
         await waiting
     await seen(daemon, "stats.unsubscribe")
-    assert daemon.asked[-1] == ("stats.unsubscribe", {"subscription": 7})
+    assert daemon.asked[-1] == ("stats.unsubscribe", {})
     assert await asynchronous.ping() == "pong"
     assert daemon.connections == 1
+
+
+async def test_a_subscription_that_is_given_up_before_it_begins_is_ended_too(
+    daemon: TestDaemon, asynchronous: AsyncClient
+) -> None:
+    await asynchronous.ping()
+    await asyncio.to_thread(daemon.stop_reading)
+    waiting = asyncio.ensure_future(anext(asynchronous.subscribe()))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    await asyncio.to_thread(daemon.resume_reading)
+    await seen(daemon, "stats.unsubscribe")
 
 
 async def test_a_second_subscription_has_a_connection_of_its_own(

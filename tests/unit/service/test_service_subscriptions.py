@@ -58,9 +58,20 @@ async def test_a_look_counts_for_a_while_and_a_subscriber_for_as_long_as_it_is_t
     now[0] += 600
     await ticked(snapshots)
     assert builder.watched[-1] is True
-    snapshots.unsubscribe(caller, number)
+    assert not snapshots.unsubscribe(Caller(id=2), number), "it is another's"
+    assert snapshots.unsubscribe(caller, number)
     await ticked(snapshots)
     assert builder.watched[-1] is False
+
+
+async def test_all_subscriptions_of_a_connection_end_at_once() -> None:
+    snapshots = snapshots_of(Builder())
+    caller, other = Caller(id=1), Caller(id=2)
+    for each in (caller, other, caller):
+        snapshots.subscribe(each, 1.0)
+    assert snapshots.unsubscribe(caller)
+    assert not snapshots.unsubscribe(caller)
+    assert snapshots.unsubscribe(other)
 
 
 async def test_exporters_always_look() -> None:
