@@ -37,6 +37,7 @@ PARAMS = st.lists(VALUES, max_size=4)
 METHODS = st.text(max_size=20)
 
 TIGHT = Limits(frame_bytes=60, array=12, map=6, string_bytes=24, bin_bytes=16, elements=10)
+ANY_LIMITS = st.sampled_from([TIGHT, Limits(), Limits.for_strangers(), Limits.for_replies()])
 
 
 def packed_messages() -> st.SearchStrategy[bytes]:
@@ -115,7 +116,7 @@ def test_a_notification_comes_back_as_it_went(method: str, params: list[Any]) ->
     assert only(data) == Notification(method, params, len(data))
 
 
-@given(streams(), st.lists(st.integers(0, 400), max_size=12), st.sampled_from([Limits(), TIGHT]))
+@given(streams(), st.lists(st.integers(0, 400), max_size=12), ANY_LIMITS)
 @example(b"\x94\x00\x01\xa1a" + b"\xdd\x00\x00\x00\x01" * 3, [3, 9], TIGHT)
 def test_any_split_of_the_stream_gives_the_same_events(
     stream: bytes, cuts: list[int], limits: Limits
