@@ -36,7 +36,7 @@ class Bench:
     @property
     def few_rounds(self) -> int:
         """Of turns that take many seconds each: half as many as of others, rounded up; in a quick
-        run down, but one."""
+        run rounded down, and one at least."""
         return max(1, self.rounds // 2) if self.is_quick else (self.rounds + 1) // 2
 
     @property

@@ -83,7 +83,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--only", metavar="NAME", action="append", default=[], help="run this one; may be repeated")
     add("--all", action="store_true", help="those too that run on request only")
     add("--rounds", metavar="N", type=_count, help=f"samples of each figure (default {_ROUNDS})")
-    add("--quick", action="store_true", help="fewer texts and rounds: under three minutes")
+    add("--quick", action="store_true", help="fewer texts, rounds and figures: under three minutes")
     add("--json", metavar="FILE", type=Path, help="write the results, with all samples, to FILE")
     add("--chart", metavar="FILE", type=Path, help="draw charts of results beside them, and end")
     add("--check", action="store_true", help="end with 1 where a bar is not met")

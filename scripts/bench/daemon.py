@@ -29,8 +29,8 @@ _IDLE_SNAPSHOTS = 60
 class BenchDaemon:
     """A daemon process on a home of its own that holds the model; use it as a context manager.
 
-    `settings` are the daemon's, as `section.key=value`. It begins with what is in the cache of
-    another daemon, which must have written all of it.
+    `settings` are the daemon's, as `section.key=value`. With `cache_of` it begins with what is in
+    the cache of that daemon, which must have written all of it.
     """
 
     def __init__(

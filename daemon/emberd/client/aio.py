@@ -232,7 +232,7 @@ class AsyncClient(AsyncCollectionCalls):
             if link is not shared:
                 await link.close(closed())
             else:
-                with suppress(EmberdError):  # of a lost link, which has no subscriptions
+                with suppress(EmberdError):  # a lost link has no subscriptions
                     await link.start("stats.unsubscribe", {}, settings.deadline())
 
     async def cache_stats(self) -> CacheStats:

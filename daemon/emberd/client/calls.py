@@ -33,6 +33,7 @@ __all__ = [
     "cache_inspect",
     "cache_stats",
     "cache_top",
+    "deadline_ms",
     "given",
     "hello",
     "logs_tail",
@@ -156,8 +157,7 @@ class Call:
     def _wire_params(self) -> Mapping[str, Any]:
         if not self._has_deadline_param or self._deadline is None:
             return self._params
-        left_ms = int((self._deadline - time.monotonic()) * 1_000)
-        return {**self._params, "deadline_ms": max(left_ms, 1)}
+        return {**self._params, "deadline_ms": deadline_ms(self._deadline - time.monotonic())}
 
     def _pause(self, error: EmberdError) -> Steps[None]:
         """Wait until the next try, or raise `error` where there is none."""
@@ -182,6 +182,11 @@ class Call:
                 raise error
             self._limits_waited_s += delay_s if is_limit else 0.0
             yield Sleep(delay_s)
+
+
+def deadline_ms(left_s: float) -> int:
+    """What the daemon is told of the time that is left."""
+    return max(int(left_s * 1_000), 1)
 
 
 def request(

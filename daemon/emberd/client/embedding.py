@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 from msgspec import UNSET
 
-from emberd.client.calls import Call, given, hello
+from emberd.client.calls import Call, deadline_ms, given, hello
 from emberd.client.chunks import Chunk, ChunkPlan, check_texts, cut
 from emberd.client.replies import embed_result, merged, moved, read, room_for
 from emberd.client.results import EmbedResult
@@ -155,7 +155,8 @@ def usual_params(
 ) -> dict[str, Any] | None:
     """The params of a call as most are: few texts, and no options. None for others.
 
-    It is asked for without any steps, in half their time. Raises InvalidParamsError.
+    The clients ask with them at once, without the steps that other calls take. Raises
+    InvalidParamsError.
     """
     if not isinstance(texts, str | list | tuple):
         return None
@@ -166,7 +167,7 @@ def usual_params(
     if welcome.kept_dtype == "f16":
         params["dtype"] = "f16"
     if settings.timeout_s is not None:
-        params["deadline_ms"] = max(int(settings.timeout_s * 1_000), 1)
+        params["deadline_ms"] = deadline_ms(settings.timeout_s)
     return params
 
 

@@ -35,7 +35,7 @@ _READ_BYTES: Final = 1 << 18  # a system's socket holds no more
 _ROOM_CHECK_S: Final = 0.1
 _FOR_EVER: Final = -1.0
 _AWAKE_S: Final = 1e-3  # 64 cached texts take 150 us, the first of many thousand 600
-_GIVE_WAY_S: Final = 5e-6  # it takes as long as to look for the reply
+_GIVE_WAY_S: Final = 5e-6  # between two; giving way takes as long as looking for the reply
 _give_way = getattr(os, "sched_yield", lambda: None)  # not everywhere
 # A signal that comes just before a thread goes to sleep does not wake it: Ctrl-C is seen by then.
 _SIGNAL_CHECK_S: Final = 0.5

@@ -268,7 +268,7 @@ METHODS: dict[str, Method] = {
         Method(
             "stats.unsubscribe",
             p.UnsubscribeParams,
-            "End a subscription, or all of this connection.",
+            "End a subscription, or all those of this connection.",
             "{unsubscribed}",
             is_listed=False,
         ),

@@ -32,7 +32,6 @@ __all__ = ["Decoder", "Encoder"]
 # Buffers that once grew beyond this are let go: one large message must not cost its memory for
 # the life of the connection.
 _KEPT_BUFFER_BYTES: Final = 1 << 20
-_TINY_BYTES: Final = 4_096  # up to here a copy takes less time than options do
 _FOUR: Final = b"\x94"  # the head of an array of four
 
 
@@ -138,9 +137,11 @@ class Decoder:
         if self._is_stopped or not data:
             return events
         if not self._held:
-            found = self._whole(data)
-            if found is None and len(data) <= self._small_bytes:
+            found: list[Event] | None
+            if len(data) <= self._small_bytes:
                 found = self._small.unpack(data, _message)
+            else:
+                found = self._whole(data)
             if found is not None:
                 return found
         buffer: Buffer = data
@@ -168,7 +169,7 @@ class Decoder:
         a trusted peer alone: the scanner, which this saves, is what stands between an untrusted
         one's claims and our memory."""
         size, limits = len(data), self._limits
-        if limits.elements is not None or not _TINY_BYTES < size <= limits.frame_bytes:
+        if limits.elements is not None or size > limits.frame_bytes:
             return None
         if data[0] not in MESSAGE_HEADS:
             return None

@@ -3,8 +3,8 @@
 Up: 64 texts that only Redis has (a daemon without memory and disk tier), one of them at a time, and
 the same texts computed. Gone: two daemons, one with the tier and one without. Redis is stopped
 while new texts are looked up in it; once the tier's breaker is open, both daemons answer the same
-texts from memory, and in another pair from LMDB, and then texts that nobody has. Needs a
-redis-server, which it starts itself.
+texts from memory (not in a quick run), and in another pair from LMDB, and then texts that nobody
+has. Needs a redis-server, which it starts itself.
 """
 
 from __future__ import annotations

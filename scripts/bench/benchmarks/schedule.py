@@ -3,8 +3,8 @@
 The other side: batches of 64 in order of arrival, padded to the longest, through the plain BERT
 graph in one ONNX Runtime session with default options, which uses all cores. Both tokenise, both
 take texts and give arrays; neither caches. The mean length of the texts decides much of the ratio
-(padding costs 4 times for log-uniform lengths, 2 times for uniform ones), so both are shown, and
-so is the usual improvement of sorting the texts first.
+(padding costs 4 times for log-uniform lengths, 2 times for uniform ones), so both are shown (the
+latter not in a quick run), and so is the usual improvement of sorting the texts first.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from client_daemon import DIM, TestDaemon, snapshot, vectors_of_texts
 
-from emberd.client import connect
+from emberd.client import Client, connect
 from emberd.errors import (
     ConnectionLostError,
     DaemonUnreachableError,
@@ -588,6 +588,8 @@ def test_a_subscription_gives_snapshots_until_it_is_closed(
         assert isinstance(found, Snapshot)
         assert found.sequence == sequence
     assert subscribing.asked[1] == ("stats.subscribe", {"interval_s": 0.5})
+    own_connection = isinstance(client, Client)  # the asyncio client's calls share one with it
+    assert subscribing.connections == 1 + own_connection
     snapshots.close()
     subscribing.wait_until(lambda: subscribing.open_connections == 1)
     assert client.ping() == "pong"

@@ -166,8 +166,9 @@ def test_a_small_message_may_have_as_many_elements_as_any(count: int) -> None:
     assert event.params == [0] * count
 
 
-def test_a_small_message_gets_no_room_for_what_it_only_claims() -> None:
-    nested = b"\xdc\x02\x00" * 1_000  # arrays of 512 in arrays of 512
+@pytest.mark.parametrize("claim", [512, 513, 65_535])
+def test_a_small_message_gets_no_room_for_what_it_only_claims(claim: int) -> None:
+    nested = (b"\xdc" + claim.to_bytes(2)) * 1_000  # arrays in arrays
     tracemalloc.start()
     try:
         Decoder(Limits()).feed(b"\x94\x00\x07\xa1m\x91" + nested)

@@ -109,7 +109,7 @@ def command(
     if list_keys:
         _print_keys(app, as_json)
         return 0
-    _check_web(web=web, web_port=web_port, is_of_a_file=bool(once or record or replay))
+    _check_web(web=web, web_port=web_port, has_other=bool(once or record or replay))
     if record is not None and (once or read_only):
         raise click.UsageError("--record writes a file: leave out --once and --read-only.")
     _check_replay(app, demo=demo, record=record, replay=replay, at=at)
@@ -178,8 +178,8 @@ def _serve(app: App, look: _Look, port: int | None, *, as_json: bool) -> int:
     )
 
 
-def _check_web(*, web: bool, web_port: int | None, is_of_a_file: bool) -> None:
-    if web and is_of_a_file:
+def _check_web(*, web: bool, web_port: int | None, has_other: bool) -> None:
+    if web and has_other:
         raise click.UsageError("--web shows a daemon: leave out --once, --record and --replay.")
     if web_port is not None and not web:
         raise click.UsageError("--web-port is for --web.")
