@@ -102,8 +102,9 @@ def test_a_reader_that_never_reads_is_cut_off(make_daemon: MakeDaemon) -> None:
         client.embed([f"text {i}" for i in range(256)])
         texts = [f"text {i}" for i in range(256)]
         with connect(daemon) as lazy:
-            for msgid in range(20):
-                lazy.sendall(msgpack.packb([0, msgid, "embed", [{"texts": texts}]]))
+            requests = [[0, msgid, "embed", [{"texts": texts}]] for msgid in range(20)]
+            # In one piece: who is slow to send may be cut off before the last is sent.
+            lazy.sendall(b"".join(map(msgpack.packb, requests)))
             while not any(
                 event["event"] == "client.cut_off"
                 for event in client.call("stats", fresh=True)["events"]
